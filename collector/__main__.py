@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "collector.cli.handover:acceptance",
         "The acceptance certificate: tests, telemetry, and whether load ran.",
     ),
+    "audit": ("collector.cli.audit:audit", "Red flags over all contracts."),
     "claims": ("collector.cli.claims:claims", "What can be claimed, and until when."),
     "claim": ("collector.cli.claims:claim", "The letter that claims it, and its evidence."),
     "replay": ("collector.cli.replay:replay", "Settle again from raw evidence, and compare."),

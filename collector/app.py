@@ -53,6 +53,7 @@ from collector.documents.handover import Handover
 from collector.judging.claimable import Accounts, accounting
 from collector.judging.follower import LogFollower, own_samples
 from collector.judging.live import LiveFleet
+from collector.judging.portfolio import Audits
 from collector.judging.recent import RecentFleet
 from collector.judging.statements import Statements, load_book
 from collector.judging.writer import LedgerWriter
@@ -138,6 +139,7 @@ class Components:
     questions: Questions
     statements: Statements
     accounts: Accounts
+    audits: Audits
     rounds: Rounds
     budgets: Budgets
     doors: Doors
@@ -222,6 +224,7 @@ async def _components(
             questions,
             statements,
             accounts,
+            Audits(store, statements, fleet),
             rounds,
             budgets,
         )
@@ -341,7 +344,9 @@ def _routes(components: Components) -> tuple[Route, ...]:
         NoticesApi(components.statements.book, committer),
         ChallengeApi(components.challenges, fleet, polls),
         AttestationApi(components.questions, components.challenges, fleet, polls),
-        Pages(recent, store.ledger, store.info, lambda: components.judging.failure),
+        Pages(
+            recent, store.ledger, store.info, components.audits, lambda: components.judging.failure
+        ),
     )
     routes = [route for one in served for route in one.routes()]
     return described([*routes, *clocks.routes(committer.enter)], __version__)
@@ -392,7 +397,9 @@ def _settlement_api(components: Components) -> SettlementApi:
     handover = Handover(
         components.store, components.config.directory, statements, components.fleet, ring
     )
-    return SettlementApi(statements, components.accounts, handover, components.committer.enter)
+    return SettlementApi(
+        statements, components.accounts, handover, components.audits, components.committer.enter
+    )
 
 
 def public_url(config: CollectorConfig) -> str:

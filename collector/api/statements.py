@@ -15,6 +15,7 @@ from collector.documents.handover_process import HandoverError
 from collector.documents.layouts import Document, UnrenderableError
 from collector.documents.words import LANGUAGES, Language
 from collector.judging.claimable import Accounts
+from collector.judging.portfolio import Audits
 from collector.judging.statements import (
     StatementError,
     StatementRequest,
@@ -35,8 +36,14 @@ class SettlementApi:
     """The handlers over one store's documents."""
 
     def __init__(
-        self, statements: Statements, accounts: Accounts, handover: Handover, submit: Submit
+        self,
+        statements: Statements,
+        accounts: Accounts,
+        handover: Handover,
+        audits: Audits,
+        submit: Submit,
     ) -> None:
+        self._audits = audits
         self._accounts = accounts
         self._handover = handover
         self._statements = statements
@@ -85,6 +92,14 @@ class SettlementApi:
                 Access.READ,
                 "Time of its devices that another place held too, as known at an instant.",
                 ("from", "as_of"),
+            ),
+            Route(
+                "GET",
+                "/v1/audit",
+                self.audit,
+                Access.READ,
+                "Red flags over all contracts, and what was recognised against what was delivered.",
+                HANDOVER_QUERY,
             ),
             Route(
                 "GET",
@@ -137,6 +152,17 @@ class SettlementApi:
             return await self._handover.acceptance(contract, (start, end), as_of_s)
 
         return await self._handed_over(request, certified)
+
+    async def audit(self, request: web.Request) -> web.Response:
+        """Answers with the audit of the contracts that whoever asks may see: of no other is anything said."""
+        name, language, as_of = _format(request), _language(request), request.query.get("as_of")
+        mine = viewer(request)
+        names = [one for one in self._statements.book.contracts if mine.sees(one)]
+        try:
+            made = await self._audits.audit(names, None if as_of is None else instant(as_of))
+        except StatementError as error:
+            raise Problem("malformed", str(error)) from error
+        return await _rendered(name, made, language)
 
     async def _handed_over(
         self,

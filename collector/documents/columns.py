@@ -76,6 +76,14 @@ HEADS: Mapping[str, tuple[str, ...]] = {
         "answers": "start answer party unit amount reason entry",
         "swaps": "start replaced unit old new remarks",
         "differences": "path before after",
+        "red_flags": "flag contracts subject since level figures entries",
+        "portfolio": (
+            "contract provider lessee from until contracted_gpus seen_gpus reporting_gpus draws_on flag_count"
+        ),
+        "accounts": (
+            "company role month contract_count contracted_hours reporting_hours healthy_hours in_use_hours "
+            "kilowatt_hours currency recognised delivered_of_it unproven credits_owed"
+        ),
     }.items()
 }
 """By section, the keys of its columns, which are those of their words."""
@@ -91,10 +99,15 @@ _OF_KIND: Mapping[Kind, str] = {
         "loaded memory min_nodes net nodes nodes_breached nodes_met nodes_passed "
         "nodes_unknown nodes_whole not_reached owed percent power provider_alone quantile raw reached reached_s "
         "reporting_gpu_seconds sampled_gpu_seconds scheduled seconds service share short_hours target tax "
-        "threshold unbilled unknown unreached_s unknown_gpus unseen utilization valid value"
+        "threshold unbilled unknown unreached_s unknown_gpus unseen utilization valid value "
+        "contract_count contracted_gpus contracted_hours credits_owed delivered_of_it flag_count healthy_hours "
+        "in_use_hours kilowatt_hours recognised reporting_gpus reporting_hours seen_gpus unproven"
     ),
-    "time": ("at complete_at deadline due end expires first_in_window first_seen notice start"),
+    "time": (
+        "since from until at complete_at deadline due end expires first_in_window first_seen notice start"
+    ),
     "code": (
+        "contract contracts draws_on subject "
         "batch board_part code credit driver event flag host_serial measure new node "
         "objective old path pci probe probe_version registration resource serial sku slot "
         "slots tier unit uuid vbios"

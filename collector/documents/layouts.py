@@ -1,12 +1,13 @@
 """The documents that the collector renders, and the layout of each."""
 
-from collector.documents import acceptance, delivery, statement
+from collector.documents import acceptance, audit, delivery, statement
 from collector.documents.document_layout import DocumentLayout
 from collector.documents.words import Language
+from weighbridge.audit.auditing import Audit
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.settlement.statement import Statement
 
-Document = Statement | DeliveryNote | Certificate
+Document = Statement | DeliveryNote | Certificate | Audit
 
 
 class UnrenderableError(Exception):
@@ -22,3 +23,5 @@ def layout_of(document: Document, language: Language) -> DocumentLayout:
             return delivery.lay_out_note(document, language)
         case Certificate():
             return acceptance.lay_out_certificate(document, language)
+        case Audit():
+            return audit.lay_out_audit(document, language)

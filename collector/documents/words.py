@@ -1,6 +1,6 @@
 """Every word of the renderings, in both languages, in one table; and how numbers, times and money are written.
 
-Those of the delivery note and the certificate alone come from `handover_words`.
+Those of the delivery note and the certificate alone come from `handover_words`, those of an audit from `audit_words`.
 """
 
 import json
@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Literal
 
+from collector.documents.audit_words import AUDIT
 from collector.documents.handover_words import HANDOVER
 from collector.documents.word import Word
 from weighbridge.codes import Note, Value
@@ -559,6 +560,7 @@ WORDS: Mapping[str, Word] = {
     ),
     "page": Word("Page {} of {}", "第 {} 页，共 {} 页"),
     **HANDOVER,
+    **AUDIT,
 }
 
 INSTANT = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T([\d:.]+)")

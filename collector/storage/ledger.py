@@ -28,8 +28,10 @@ from collector.storage.derived import progress, read_only, snapshots, writing
 from collector.storage.derived import rows as rows_table
 from collector.storage.derived import uses as uses_table
 from collector.storage.store import CorruptStore, FindingPage
+from weighbridge.audit.portfolio import AT_WORK, DAY_US, Arrival, Sighting, around
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Finding, Row, State, Use
+from weighbridge.judge.two_sides import OF_LESSEE
 from weighbridge.verdict import Verdict
 
 ROW_FIELDS = {field.name: field.name for field in fields(Row)}
@@ -69,6 +71,8 @@ INSERT_SNAPSHOT = upsert(snapshots)
 UPSERT_SNAPSHOT = INSERT_SNAPSHOT.on_conflict_do_update(
     index_elements=[snapshots.c.name], set_={"state": INSERT_SNAPSHOT.excluded.state}
 )
+
+_ENTRIES = (func.min(rows_table.c.first_entry), func.max(rows_table.c.last_entry))
 
 STATE = cast(snapshots.c.state, LargeBinary)
 """As bytes, whatever somebody put there."""
@@ -152,6 +156,43 @@ class SqliteLedger:
             for _, told in groupby(found, key=lambda use: use.key):
                 yield deque(told, maxlen=1)[0]
 
+    def sightings(self, contract: str, as_of_us: int) -> Sequence[Sighting]:
+        table, lessee = rows_table.c, rows_table.c.chain.endswith(OF_LESSEE, autoescape=True)
+        place = (table.node, table.slot, table.device, lessee)
+        query = (
+            select(*place, func.min(table.start_us), func.max(table.end_us), *_ENTRIES)
+            .where(table.contract == contract, table.slot >= 0, table.device != "")
+            .where(table.state.in_(AT_WORK), table.recorded_us <= as_of_us)
+            .group_by(*place)
+            .order_by(*place)
+        )
+        with self._engine.connect() as connection:
+            found = connection.execute(query).all()
+        return [
+            Sighting(node, slot, device, bool(of_lessee), first_us, last_us, _known(entries))
+            for node, slot, device, of_lessee, first_us, last_us, *entries in found
+        ]
+
+    def arrivals(self, contract: str, late_us: int, as_of_us: int) -> Sequence[Arrival]:
+        table = rows_table.c
+        day = table.recorded_us // DAY_US
+        length = func.sum(table.end_us - table.start_us)
+        edges = (func.min(table.start_us), func.max(table.end_us), func.max(table.recorded_us))
+        query = (
+            select(table.node, *edges, length, *_ENTRIES)
+            .where(table.contract == contract, table.slot >= 0, table.recorded_us <= as_of_us)
+            .where(table.state != State.UNKNOWN, table.superseded_us.is_(None))
+            .where(table.recorded_us - table.end_us > late_us)
+            .group_by(table.node, day)
+            .order_by(table.node, day)
+        )
+        with self._engine.connect() as connection:
+            found = connection.execute(query).all()
+        return [
+            Arrival(node, start_us, end_us, recorded_us, slot_us, _known(entries))
+            for node, start_us, end_us, recorded_us, slot_us, *entries in found
+        ]
+
     def findings(
         self,
         contract: str | None = None,
@@ -234,6 +275,10 @@ def _told(
     for start in range(0, len(items), TOLD_AT_ONCE):
         some = items[start : start + TOLD_AT_ONCE]
         yield [{name: getattr(one, field) for name, field in fields.items()} for one in some]
+
+
+def _known(entries: Sequence[int | None]) -> tuple[int, ...]:
+    return around(entry for entry in entries if entry is not None)
 
 
 def _row(mapping: RowMapping) -> Row:

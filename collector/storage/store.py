@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from weighbridge.audit.portfolio import Arrival, Sighting
 from weighbridge.judge.ledger import Finding, Row, Use
 from weighbridge.log.checkpoint import Head, is_simulated
 from weighbridge.log.entries import Entry, EntryKind
@@ -204,6 +205,14 @@ class Ledger(Protocol):
 
     def uses(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> Iterator[Use]:
         """The last sums of the hours that begin in [start_us, end_us), as known at an instant, by hour and node."""
+        ...
+
+    def sightings(self, contract: str, as_of_us: int) -> Sequence[Sighting]:
+        """Each device at work in each slot, by side, as known at an instant: when first, when last."""
+        ...
+
+    def arrivals(self, contract: str, late_us: int, as_of_us: int) -> Sequence[Arrival]:
+        """What was written down more than `late_us` after its time, by node and the UTC day on which it was."""
         ...
 
     def findings(

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
@@ -14,12 +14,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from collector.api import status
 from collector.api.access import viewer
 from collector.api.routes import Access, ListPage, Route, page, page_of
+from collector.documents.layouts import layout_of
 from collector.documents.spelling import percent, span, utc
+from collector.documents.words import Language
 from collector.judging.live import Fleet
+from collector.judging.statements import StatementError, instant
 from collector.storage.store import Ledger, StoreInfo
 from collector.web import timeline
+from weighbridge.audit.auditing import Audit
 from weighbridge.catalogue.spoken import spoken
-from weighbridge.judge.ledger import Finding, Row
+from weighbridge.judge.ledger import HOUR_US, Finding, Row
+from weighbridge.settlement.periods import HOUR_S
 from weighbridge.verdict import WORST_FIRST, Verdict
 from weighbridge.wire.problems import Problem
 
@@ -62,12 +67,24 @@ def environment() -> Environment:
     return made
 
 
+class Auditing(Protocol):
+    """Makes audits: `collector.judging.portfolio.Audits`."""
+
+    async def audit(self, names: Collection[str], as_of_s: int | None = None) -> Audit: ...
+
+
 class Pages:
     """The handlers over one fleet. `stopped` says why nothing is judged any more, or None."""
 
     def __init__(
-        self, fleet: Fleet, ledger: Ledger, info: StoreInfo, stopped: Callable[[], str | None]
+        self,
+        fleet: Fleet,
+        ledger: Ledger,
+        info: StoreInfo,
+        audits: Auditing,
+        stopped: Callable[[], str | None],
     ) -> None:
+        self._audits = audits
         self._fleet = fleet
         self._ledger = ledger
         self._info = info
@@ -84,6 +101,7 @@ class Pages:
         return (
             Route("GET", "/", self.index, read, "All contracts.", pages, html),
             Route("GET", one, self.contract, read, "One contract.", pages, html),
+            Route("GET", "/audit", self.audit, read, "Red flags.", ("as_of", "lang"), html),
             Route("GET", "/nodes/{node}", self.node, read, "One node.", (), html),
             Route(
                 "GET", "/static/style.css", self.style, Access.OPEN, "How it looks.", (), "text/css"
@@ -156,6 +174,19 @@ class Pages:
         drawn = (rows, lanes, self._fleet.now_us, min(cadences_us, default=0))
         picture = await asyncio.to_thread(timeline.by_device, *drawn)
         return await self._render("node.html", node=shown, found=shown["findings"], picture=picture)
+
+    async def audit(self, request: web.Request) -> web.Response:
+        """As of the last full hour, so that who looks again gets the same; or as of an instant."""
+        mine, as_of = viewer(request), request.query.get("as_of")
+        language: Language = "zh" if request.query.get("lang") == "zh" else "en"
+        names = [name for name in self._fleet.contracts if mine.sees(name)]
+        as_of_s = self._fleet.now_us // HOUR_US * HOUR_S
+        try:
+            made = await self._audits.audit(names, as_of_s if as_of is None else instant(as_of))
+        except StatementError as error:
+            raise Problem("malformed", str(error)) from error
+        layout = await asyncio.to_thread(layout_of, made, language)
+        return await self._render("audit.html", layout=layout)
 
     async def style(self, request: web.Request) -> web.Response:
         del request

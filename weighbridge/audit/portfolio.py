@@ -9,10 +9,13 @@ from functools import cached_property
 from weighbridge.audit.worth import worth_of
 from weighbridge.contract import Contract, Party, Resource
 from weighbridge.judge.assignments import Version, in_force
-from weighbridge.judge.ledger import HOUR_US, Finding, Use
+from weighbridge.judge.ledger import HOUR_US, Finding, Row, State, Use
+from weighbridge.judge.two_sides import side_of
 
 DAY_US = 24 * HOUR_US
 EVER_US = 1 << 62
+AT_WORK = (State.UP, State.DEGRADED)
+"""States in which a device is seen at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +48,14 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An event that a party told of: `role` is the party's. `attested`: the collector entered it for somebody."""
+    """An event that a party told of. `since_us`: where it lasted, from when."""
 
     event: str
     unit: str
     at_us: int
     received_us: int
-    role: str
     entry: int
     since_us: int | None = None
-    attested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,20 @@ class Portfolio:
             found.append(parent)
             name = parent
         return found
+
+
+def with_rows(known: Iterable[Sighting], rows: Iterable[Row], as_of_us: int) -> list[Sighting]:
+    """Sightings, and what rows tell that the ledger did not have yet."""
+    found = {(one.node, one.slot, one.device, one.lessee): one for one in known}
+    for row in rows:
+        if row.slot < 0 or not row.device or row.state not in AT_WORK or row.recorded_us > as_of_us:
+            continue
+        place = (row.node, row.slot, row.device, side_of(row.chain) == "lessee")
+        told = [one for one in (row.first_entry, row.last_entry) if one is not None]
+        one = found.get(place, Sighting(*place, row.start_us, row.end_us))
+        first_us, last_us = min(one.first_us, row.start_us), max(one.last_us, row.end_us)
+        found[place] = Sighting(*place, first_us, last_us, around((*one.entries, *told)))
+    return [found[place] for place in sorted(found)]
 
 
 def company(party: Party) -> str:

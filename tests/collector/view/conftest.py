@@ -1,6 +1,6 @@
 """A scripted fleet: every state that a GPU or a node can be in, in memory, read as the pages read the real one."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -19,6 +19,8 @@ from collector.app import problems
 from collector.judging.current_figures import Figures
 from collector.storage.store import FindingPage, StoreInfo
 from collector.web.pages import Pages
+from weighbridge.audit.auditing import Audit, audit
+from weighbridge.audit.portfolio import Portfolio
 from weighbridge.contract import Contract, load
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.counts import Counts
@@ -240,6 +242,14 @@ def ledger() -> ScriptedLedger:
     )
 
 
+class ScriptedAudits:
+    """`collector.judging.portfolio.Audits`, of no contract."""
+
+    async def audit(self, names: Collection[str], as_of_s: int | None = None) -> Audit:
+        del names
+        return audit(Portfolio((as_of_s or 0) * 1_000_000, {}), simulated=False)
+
+
 Submitted = list[ContractAdded]
 TOKENS = {
     "alphas": Bearer(Role.LESSEE, "L", "alpha"),
@@ -265,7 +275,7 @@ async def served(
     gate = Gate({token_hash(token): bearer for token, bearer in TOKENS.items()}, True)
     api = Api(fleet, ledger, Exposition(fleet, lambda: ()), add_contract)
     info = StoreInfo(f"{SIMULATED if simulation else 'weighbridge/'}test")
-    pages = Pages(fleet, ledger, info, lambda: stopped)
+    pages = Pages(fleet, ledger, info, ScriptedAudits(), lambda: stopped)
     application = web.Application(middlewares=[problems])
     application[GATE] = gate
     application[BODIES] = Bodies(1 << 20, 8 << 20, 20, 20)

@@ -142,7 +142,7 @@ def deal(
 
 def told(event: str, day: str, unit: str = "", received: str | None = None, hour: int = 12) -> Told:
     when = at(day, hour)
-    return Told(event, unit, when, at(received or day, 13), "lessee", 77)
+    return Told(event, unit, when, at(received or day, 13), 77)
 
 
 def finding(name: str, code: str, since: str, until: str | None = None) -> Finding:
