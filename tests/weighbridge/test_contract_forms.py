@@ -53,6 +53,9 @@ def test_the_page_of_forms_has_each_form_with_its_source_and_its_blanks() -> Non
         own = set(re.findall(r"`([a-z0-9_]+)`", told[blank.name]))
         assert own == set(blank.blanks) - shared
         assert ("in part" in told[blank.name]) == ("Read in part" in blank.note)
+        assert (f"; text of {blank.date}" in told[blank.name]) == bool(blank.date)
+    unsaid = dict(re.findall(r"^- `([a-z0-9-]+)`: (.*)$", page, re.MULTILINE))
+    assert unsaid == {blank.name: blank.unsaid for blank in forms() if blank.unsaid}
 
 
 def test_a_form_says_which_blanks_it_has_and_takes_no_others() -> None:

@@ -1,4 +1,5 @@
-"""Published service level agreements as forms to fill in. Each names its source and what its text leaves open.
+"""Published service level agreements as forms to fill in. Each names its source and what its text leaves open, and
+where it is known the date of the text and what of it the contract file cannot say.
 
 A form is the shared head and the terms of one source, with `${name}` where a value belongs.
 """
@@ -12,7 +13,15 @@ from importlib.resources import files
 HEAD = "head.yaml"
 
 _BLANK = re.compile(r"\$\{([a-z0-9_]+)\}")
-_REMARK = re.compile(r"# (title|source|note): (.*)")
+_REMARK = re.compile(r"# (title|source|date|note|unsaid): (.*)")
+_SHOWN = {
+    "title": "{}",
+    "source": "{}",
+    "date": "Text of {}.",
+    "note": "{}",
+    "unsaid": "What of it cannot be said here: {}",
+}
+"""The remarks that head the text of a form, in this order."""
 
 
 class FormError(ValueError):
@@ -28,6 +37,8 @@ class Form:
     source: str
     note: str
     text: str
+    date: str = ""
+    unsaid: str = ""
 
     @property
     def blanks(self) -> tuple[str, ...]:
@@ -69,5 +80,7 @@ def fill(blank: Form, values: Mapping[str, str]) -> str:
 def _form(name: str, text: str, head: str) -> Form:
     remarks = dict(_REMARK.findall(text))
     body = "".join(line for line in text.splitlines(keepends=True) if not _REMARK.match(line))
-    top = "".join(f"# {remarks[key]}\n" for key in ("title", "source", "note"))
-    return Form(name, remarks["title"], remarks["source"], remarks["note"], f"{top}{head}{body}")
+    top = "".join(
+        f"# {shown.format(remarks[key])}\n" for key, shown in _SHOWN.items() if key in remarks
+    )
+    return Form(name, text=f"{top}{head}{body}", **remarks)
