@@ -1,0 +1,78 @@
+"""A month of each form whose text is dated, by hand: the arithmetic stands beside the amounts."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+
+from weighbridge.contract import Contract, load
+from weighbridge.contract.forms import fill, form
+from weighbridge.judge.ledger import State
+from weighbridge.settlement.periods import calendar_month
+from weighbridge.settlement.record import Claim, Record, Span, Window
+from weighbridge.settlement.settle import settle
+
+LATER = 4_000_000_000
+
+
+def instant(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp())
+
+
+def contract(name: str, node_month: str, zone: str = "UTC", **own: str) -> Contract:
+    values = {
+        "contract_id": "K",
+        "from": "2026-01-01T00:00:00Z",
+        "to": "2027-01-01T00:00:00Z",
+        "time_zone": zone,
+        "currency": "USD",
+        "provider": "P",
+        "lessee": "L",
+        "sku": "H100-SXM-80GB",
+        "nodes": "1",
+        "per_node": "8",
+        "node_month": node_month,
+        "unknown": "down",
+    }
+    return load(fill(form(name), values | own))
+
+
+def down(start: str, seconds: int, unit: str = "n1", cause: str = "") -> Span:
+    at = instant(start)
+    return Span(unit, State.DOWN, at, at + seconds, cause)
+
+
+def owed(
+    terms: Contract,
+    label: str,
+    *spans: Span,
+    windows: tuple[Window, ...] = (),
+    units: tuple[str, ...] = ("n1",),
+    filed_s: int | None = None,
+) -> Decimal | None:
+    """What a month owes, claimed at its end or when it is said."""
+    period = calendar_month(label, terms.time_zone)
+    claim = Claim(label, period.end_s if filed_s is None else filed_s)
+    record = Record(spans, windows=windows, claims=(claim,))
+    judged = {promise.id: list(units) for promise in terms.availability}
+    return settle(terms, record, period, judged, LATER).highest
+
+
+@pytest.mark.parametrize(
+    ("seconds", "amount"),
+    [
+        (432 * 60 + 59, "0.00"),  # 432 whole minutes of 43200: exactly 99 %
+        (433 * 60, "2000.00"),  # 98.998 %: 10 % of 20000.00
+        (4320 * 60 + 59, "5000.00"),  # 4320 whole minutes: exactly 90 %, 25 %
+        (4321 * 60, "10000.00"),  # 89.998 %: 50 %
+    ],
+)
+def test_coreweave_counts_whole_minutes_of_an_instance(seconds: int, amount: str) -> None:
+    """April has 43200 minutes. 59 s without a disk count for nothing; a GPU that is lost leaves the instance up."""
+    terms = contract("coreweave-instance", "20000.00")
+    spans = (
+        down("2026-04-02T00:00:00Z", seconds, cause="unreachable"),
+        down("2026-04-20T00:00:00Z", 59, cause="storage_down"),
+        down("2026-04-22T00:00:00Z", 4 * 86400, cause="gpu_lost"),
+    )
+    assert owed(terms, "2026-04", *spans) == Decimal(amount)
