@@ -76,3 +76,17 @@ def test_coreweave_counts_whole_minutes_of_an_instance(seconds: int, amount: str
         down("2026-04-22T00:00:00Z", 4 * 86400, cause="gpu_lost"),
     )
     assert owed(terms, "2026-04", *spans) == Decimal(amount)
+
+
+@pytest.mark.parametrize(("together", "amount"), [(43 * 60 + 59, "0.00"), (44 * 60, "4000.00")])
+def test_coreweave_pays_for_regions_that_fail_together(together: int, amount: str) -> None:
+    """99.9 % of 43200 minutes allow 43.2: 43 whole minutes are met, 44 earn 10 % of 2 x 20000.00.
+
+    The first node is down for ten hours more, while the second is up.
+    """
+    terms = contract("coreweave-regions", "20000.00", nodes="2")
+    spans = (
+        down("2026-04-02T00:00:00Z", 36_000 + together),
+        down("2026-04-02T10:00:00Z", together, unit="n2"),
+    )
+    assert owed(terms, "2026-04", *spans, units=("n1", "n2")) == Decimal(amount)
