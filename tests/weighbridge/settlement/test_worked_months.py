@@ -90,3 +90,30 @@ def test_coreweave_pays_for_regions_that_fail_together(together: int, amount: st
         down("2026-04-02T10:00:00Z", together, unit="n2"),
     )
     assert owed(terms, "2026-04", *spans, units=("n1", "n2")) == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    ("work_s", "seconds", "amount"),
+    [
+        (0, 1339, "0.00"),  # 0.05 % of 44640 minutes are 1339.2 s
+        (0, 1340, "3000.00"),  # 10 % of 30000.00
+        (14_400, 1332, "0.00"),  # four hours of work leave 44400 minutes: 1332 s
+        (14_400, 1333, "3000.00"),
+        (28_800, 1324, "0.00"),  # eight hours leave 44160 minutes: 1324.8 s
+        (30_123, 1, "0.00"),  # 1323 s of work beyond eight hours count
+        (30_124, 1, "3000.00"),
+    ],
+)
+def test_nebius_takes_work_from_both_sides_of_the_ratio(
+    work_s: int, seconds: int, amount: str
+) -> None:
+    """July has 44640 minutes; the work is told of three days ahead."""
+    start = instant("2026-07-10T00:00:00Z")
+    work = Window("w", start, start + work_s, start - 259_200)
+    terms = contract("nebius-compute", "30000.00")
+    spans = (
+        down("2026-07-20T00:00:00Z", seconds),
+        *((down("2026-07-10T00:00:00Z", work_s),) if work_s else ()),
+    )
+    found = owed(terms, "2026-07", *spans, windows=(work,) if work_s else ())
+    assert found == Decimal(amount)
