@@ -38,7 +38,8 @@ def test_every_form_fills_to_a_contract_that_loads_and_explains(blank: Form) -> 
     assert load(explain(contract)) == contract
     assert contract.parties[0].name == VALUES["provider"]
     assert contract.parties[1].name == VALUES["lessee"]
-    assert contract.credits or contract.availability or contract.response
+    promised = contract.credits, contract.availability, contract.response, contract.performance
+    assert any(promised)
     assert re.match(r"https?://\S+$", blank.source)
     assert blank.source in blank.text
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
@@ -9,6 +10,7 @@ from weighbridge.contract import Contract, load
 from weighbridge.contract.forms import fill, form
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.periods import calendar_month
+from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Record, Span, Window
 from weighbridge.settlement.settle import settle
 
@@ -117,3 +119,15 @@ def test_nebius_takes_work_from_both_sides_of_the_ratio(
     )
     found = owed(terms, "2026-07", *spans, windows=(work,) if work_s else ())
     assert found == Decimal(amount)
+
+
+@pytest.mark.parametrize(("slow", "verdict"), [(8, "MET"), (9, "BREACHED")])
+def test_oracle_promises_nine_tenths_of_the_bandwidth(slow: int, verdict: str) -> None:
+    """June has 8640 slices: 0.1 % are 8.64. Exactly nine tenths are good. The page tells no credit: nothing is owed."""
+    terms = contract("oracle-network", "30000.00")
+    rates = [(slow, Fraction(89, 100)), (100, Fraction(9, 10)), (8540 - slow, Fraction(1))]
+    probes = {"network": tuple(Samples(count, rate) for count, rate in rates)}
+    period = calendar_month("2026-06", "UTC")
+    settled = settle(terms, Record(probes=probes), period, {}, LATER)
+    assert [one.verdict.name for one in settled.probed] == [verdict]
+    assert settled.highest == settled.lowest == 0
