@@ -131,3 +131,28 @@ def test_oracle_promises_nine_tenths_of_the_bandwidth(slow: int, verdict: str) -
     settled = settle(terms, Record(probes=probes), period, {}, LATER)
     assert [one.verdict.name for one in settled.probed] == [verdict]
     assert settled.highest == settled.lowest == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "amount"),
+    [
+        (2_419, "0.00"),  # 0.1 % of 2419200 s are 2419.2
+        (2_420, "3000.00"),
+        (24_192, "3000.00"),  # exactly 99 %
+        (24_193, "7500.00"),
+        (120_960, "7500.00"),  # exactly 95 %
+        (120_961, "30000.00"),
+    ],
+)
+def test_azure_pays_the_whole_fee_below_ninety_five_per_cent(seconds: int, amount: str) -> None:
+    """February has 2419200 s; shares of 30000.00."""
+    terms = contract("azure-vm", "30000.00")
+    assert owed(terms, "2026-02", down("2026-02-03T00:00:00Z", seconds)) == Decimal(amount)
+
+
+def test_azure_claims_within_two_months_after_the_month_of_the_incident() -> None:
+    terms = contract("azure-vm", "30000.00")
+    outage = down("2026-02-03T00:00:00Z", 2_420)
+    filed = [instant("2026-04-30T23:59:59Z"), instant("2026-05-01T00:00:00Z")]
+    found = [owed(terms, "2026-02", outage, filed_s=at) for at in filed]
+    assert found == [Decimal("3000.00"), Decimal("0.00")]
