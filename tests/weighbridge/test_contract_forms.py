@@ -24,6 +24,7 @@ VALUES = {
     "cap_of_month": "4320.00",
     "amperes": "32",
     "monthly_power_fee": "900.00",
+    "recurring_month": "1200.00",
     "invoice_of_month": "7200.00",
 }
 

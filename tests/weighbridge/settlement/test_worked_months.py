@@ -156,3 +156,27 @@ def test_azure_claims_within_two_months_after_the_month_of_the_incident() -> Non
     filed = [instant("2026-04-30T23:59:59Z"), instant("2026-05-01T00:00:00Z")]
     found = [owed(terms, "2026-02", outage, filed_s=at) for at in filed]
     assert found == [Decimal("3000.00"), Decimal("0.00")]
+
+
+@pytest.mark.parametrize(
+    ("recurring", "amount"),
+    [
+        ("1200.00", "120.00"),  # 10 % of what recurs, not of 60000.00
+        ("10.10", "1.01"),
+        ("10.00", "0.00"),  # 1.00 is not more than 1
+    ],
+)
+def test_aws_credits_no_share_of_what_was_paid_at_once(recurring: str, amount: str) -> None:
+    """13000 of 2592000 s of June leave 99.498 %."""
+    terms = contract("aws-capacity", "60000.00", recurring_month=recurring)
+    assert owed(terms, "2026-06", down("2026-06-03T00:00:00Z", 13_000)) == Decimal(amount)
+
+
+def test_aws_owes_all_that_recurs_below_ninety_five_per_cent() -> None:
+    """Exactly 95 % of 2592000 s earn 30 %, a second more 100 %."""
+    terms = contract("aws-capacity", "60000.00", recurring_month="1200.00")
+    found = [
+        owed(terms, "2026-06", down("2026-06-03T00:00:00Z", seconds))
+        for seconds in (129_600, 129_601)
+    ]
+    assert found == [Decimal("360.00"), Decimal("1200.00")]
