@@ -180,3 +180,21 @@ def test_aws_owes_all_that_recurs_below_ninety_five_per_cent() -> None:
         for seconds in (129_600, 129_601)
     ]
     assert found == [Decimal("360.00"), Decimal("1200.00")]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "amount"),
+    [
+        (10 * 60 + 59, "0.00"),  # 10 whole minutes
+        (11 * 60, "3600.00"),  # 11 minutes: 10 % of 36000.00
+        (432 * 60, "3600.00"),  # exactly 99 %
+        (433 * 60, "9000.00"),
+        (2161 * 60, "36000.00"),  # 2160 minutes are exactly 95 %
+    ],
+)
+def test_alibaba_drops_an_outage_of_a_minute(seconds: int, amount: str) -> None:
+    """0.025 % of 43200 minutes of June are 10.8. Outages of exactly 60 s do not count."""
+    terms = contract("alibaba-ecs", "36000.00", "Asia/Shanghai")
+    spans = [down("2026-06-03T00:00:00Z", seconds)]
+    spans += [down(f"2026-06-2{day}T00:00:00Z", 60) for day in range(5)]
+    assert owed(terms, "2026-06", *spans) == Decimal(amount)
