@@ -198,3 +198,19 @@ def test_alibaba_drops_an_outage_of_a_minute(seconds: int, amount: str) -> None:
     spans = [down("2026-06-03T00:00:00Z", seconds)]
     spans += [down(f"2026-06-2{day}T00:00:00Z", 60) for day in range(5)]
     assert owed(terms, "2026-06", *spans) == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "amount"),
+    [
+        (1_339, "0.00"),  # 0.05 % of 2678400 s are 1339.2
+        (1_340, "800.00"),
+        (26_785, "2000.00"),  # 26784 s are exactly 99 %
+        (133_921, "8000.00"),  # 133920 s are exactly 95 %
+    ],
+)
+def test_volcengine_pays_a_share_of_the_bill_of_a_cluster(seconds: int, amount: str) -> None:
+    """May has 2678400 s. The service is down in no node, and the bill is that of both: 8000.00."""
+    terms = contract("volcengine-kubernetes", "4000.00", "Asia/Shanghai", nodes="2")
+    outage = down("2026-05-03T00:00:00Z", seconds, unit="cluster")
+    assert owed(terms, "2026-05", outage, units=("cluster",)) == Decimal(amount)
