@@ -214,3 +214,20 @@ def test_volcengine_pays_a_share_of_the_bill_of_a_cluster(seconds: int, amount: 
     terms = contract("volcengine-kubernetes", "4000.00", "Asia/Shanghai", nodes="2")
     outage = down("2026-05-03T00:00:00Z", seconds, unit="cluster")
     assert owed(terms, "2026-05", outage, units=("cluster",)) == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "amount"),
+    [
+        (3_600, "1250.00"),  # 100 x 1 h x 12.50
+        (25_920, "9000.00"),  # 7.2 h: 100 x 7.2 x 12.50 is the fee of the month
+        (36_000, "9000.00"),  # 12500.00, capped by it
+    ],
+)
+def test_jd_cloud_pays_a_hundred_times_the_lost_time(seconds: int, amount: str) -> None:
+    """April: 720 h at 12.50 are 9000.00. Work that was told of is no outage."""
+    terms = contract("jdcloud-bare-metal", "9000.00", "Asia/Shanghai", hour_price="12.50")
+    start = instant("2026-04-20T00:00:00Z")
+    work = Window("w", start, start + 7200, start - 60)
+    spans = (down("2026-04-03T00:00:00Z", seconds), down("2026-04-20T00:00:00Z", 7200))
+    assert owed(terms, "2026-04", *spans, windows=(work,)) == Decimal(amount)
