@@ -16,6 +16,24 @@ from weighbridge.settlement.settle import settle
 
 LATER = 4_000_000_000
 
+CHINESE = {
+    "tax_rate": "0.06",
+    "silence_days": "5",
+    "target": "0.999",
+    "second_row": "0.99",
+    "third_row": "0.95",
+    "first_pct": "10",
+    "second_pct": "25",
+    "third_pct": "100",
+    "notice_seconds": "172800",
+    "work_seconds": "28800",
+    "answer_seconds": "1800",
+    "repair_seconds": "14400",
+    "missed_months": "2",
+    "of_months": "3",
+}
+"""The figures that such contracts most often have."""
+
 
 def instant(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
@@ -231,3 +249,29 @@ def test_jd_cloud_pays_a_hundred_times_the_lost_time(seconds: int, amount: str) 
     work = Window("w", start, start + 7200, start - 60)
     spans = (down("2026-04-03T00:00:00Z", seconds), down("2026-04-20T00:00:00Z", 7200))
     assert owed(terms, "2026-04", *spans, windows=(work,)) == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "amount"),
+    [
+        (43 * 60 + 60, "0.00"),  # 44 minutes of 44640: 99.901 %
+        (44 * 60 + 1, "4500.00"),  # rounded up to 45: 99.899 %, 10 % of 45000.00
+        (446 * 60 + 1, "11250.00"),  # 447 minutes: below 99 %, 25 %
+        (2232 * 60, "11250.00"),  # exactly 95 %
+        (2232 * 60 + 1, "45000.00"),
+    ],
+)
+def test_a_chinese_template_deducts_by_the_figures_that_are_filled_in(
+    seconds: int, amount: str
+) -> None:
+    """May has 44640 minutes. Eight hours of work told of 48 h ahead are excluded, and a minute is no outage."""
+    terms = contract("china-compute-service", "45000.00", "Asia/Shanghai", **CHINESE)
+    start = instant("2026-05-20T00:00:00Z")
+    work = Window("w", start, start + 28_800, start - 172_800)
+    spans = (
+        down("2026-05-05T00:00:00Z", seconds),
+        down("2026-05-12T00:00:00Z", 60),
+        down("2026-05-20T00:00:00Z", 28_800),
+    )
+    assert owed(terms, "2026-05", *spans, windows=(work,)) == Decimal(amount)
+    assert terms.tax.rate == Fraction(6, 100)
