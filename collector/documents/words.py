@@ -445,7 +445,7 @@ WORDS: Mapping[str, Word] = {
     ),
     "flag.claim_refused": Word(
         "The provider refused a claim; what the contract says is owed stands.",
-        "提供方拒绝了索赔；合同约定的应付金额不因此改变。",
+        "提供方拒绝了赔偿申请；合同约定的应付金额不因此改变。",
     ),
     "flag.paid_too_much": Word("More was paid than is owed.", "支付金额超过应付金额。"),
     "flag.period_agreed": Word(

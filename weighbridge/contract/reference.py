@@ -37,8 +37,8 @@ Some terms follow events that the parties tell of:
   Where it starts with acceptance, `deemed_acceptance_days` local days (or working days, by `deemed_acceptance_count`)
   after the day of a delivery accept it at their end, unless the lessee says `acceptance_refused` before.
   Each may name a batch or a node, and starts the service of that alone; `batch_accepted` does so too. Nodes fill the
-  batches of their line item, those due first, in the order in which they were assigned. Where units are judged together,
-  what is not in service yet counts as up, and, where they are pooled, not at all.
+  batches of their line item, those due first, in the order in which they were assigned. Where units are judged
+  together, what is not in service yet counts as up, and, where they are pooled, not at all.
 - `test_result`, of a node or a slot, with `probe`, `value` and `version` in its details: a test of `acceptance.tests`.
 - `batch_accepted` (by the lessee), `not_delivered`, of a batch: damages for late delivery, and for none. That nothing
   was delivered is open until the side that pays says so too.
