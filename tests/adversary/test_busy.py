@@ -200,7 +200,8 @@ class Challenged(Field):
         assert record is not None
         start_s = START_US // SECOND
         period = Period("2026-10", start_s, start_s + 86400)
-        return [one.value for one in record.probes(record.newest, period, period)["speed"]]
+        found = record.probes(record.newest, period, period, period.interval_s)
+        return [one.value for one in found["speed"]]
 
     def codes(self) -> set[tuple[str, str]]:
         return {key for key in self.open() if key[0].startswith("challenge_")}
