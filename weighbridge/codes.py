@@ -77,6 +77,7 @@ Flag = Literal[
     "clock_skew_corrected",
     "data_after_cutoff",
     "device_exchanged",
+    "downtime_uncounted",
     "duplicate_gpu_uuid",
     "exit_right",
     "exit_right_open",

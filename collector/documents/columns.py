@@ -36,7 +36,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
         ),
         "fees": "resource price gross unbilled net tax prepaid",
         "units": "objective unit verdict availability exactly target",
-        "time": "objective unit service denominator counted raw excluded unknown contested",
+        "time": "objective unit service denominator counted raw uncounted excluded unknown contested",
         "states": " ".join(("objective", "unit", *(f"state.{state}" for state in STATES))),
         "evidence": "slot agreed provider_alone lessee_alone contradicted words contested unknown heard_late",
         "cadence": (
@@ -44,7 +44,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
         ),
         "reach": "node reached_s unreached_s unknown said_by heard_late",
         "late": "consequence heard_late owed if_told if_unknown",
-        "outages": "objective unit start end seconds is_counted cause entries",
+        "outages": "objective unit start end seconds is_counted held_time cause entries",
         "windows": "objective unit item start end",
         "probes": "objective verdict share exactly target good valid scheduled",
         "series": "start node asked_by proof gpus least_rate is_counted",
@@ -99,7 +99,7 @@ _OF_KIND: Mapping[Kind, str] = {
         "loaded memory min_nodes net nodes nodes_breached nodes_met nodes_passed "
         "nodes_unknown nodes_whole not_reached owed percent power provider_alone quantile raw reached reached_s "
         "reporting_gpu_seconds sampled_gpu_seconds scheduled seconds service share short_hours target tax "
-        "threshold unbilled unknown unreached_s unknown_gpus unseen utilization valid value "
+        "threshold unbilled uncounted unknown unreached_s unknown_gpus unseen utilization valid value "
         "contract_count contracted_gpus contracted_hours credits_owed delivered_of_it flag_count healthy_hours "
         "in_use_hours kilowatt_hours recognised reporting_gpus reporting_hours seen_gpus unproven"
     ),

@@ -86,6 +86,7 @@ def _time(part: Part, speak: Speaker) -> Iterator[Row]:
             speak.number(unit.denominator_seconds),
             speak.numbers(*unit.counted_seconds),
             speak.number(unit.raw_down_seconds),
+            speak.number(unit.uncounted_seconds),
             speak.number(unit.excluded_seconds),
             speak.number(unit.unknown_seconds),
             speak.number(unit.contested_seconds),
@@ -159,10 +160,21 @@ def _outages(part: Part, speak: Speaker) -> Iterator[Row]:
                 speak.short(outage.start),
                 speak.short(outage.end),
                 speak.number(outage.seconds_in_period),
-                speak.yes(outage.counted),
+                _counted(outage, speak),
+                Cell(speak.listed(_stretch(one, speak) for one in outage.held)),
                 Cell(speak.listed(speak.cause(cause, unit.unit) for cause in outage.causes)),
                 _entries(outage),
             )
+
+
+def _counted(outage: Outage, speak: Speaker) -> Cell:
+    if outage.counted and not outage.certain:
+        return Cell(speak.say("counted.held"), "held")
+    return speak.yes(outage.counted)
+
+
+def _stretch(stretch: tuple[str, str], speak: Speaker) -> str:
+    return " – ".join(speak.short(edge).text for edge in stretch)
 
 
 def _entries(outage: Outage) -> Cell:

@@ -180,6 +180,7 @@ WORDS: Mapping[str, Word] = {
     "denominator": Word("Of s", "分母 秒"),
     "counted": Word("Counted s", "计入 秒"),
     "raw": Word("Raw down s", "原始中断 秒"),
+    "uncounted": Word("Uncounted down s", "未计入中断 秒"),
     "excluded": Word("Excluded s", "剔除时长 秒"),
     "unknown": Word("Unknown s", "未知 秒"),
     "contested": Word("Contested s", "争议 秒"),
@@ -187,6 +188,8 @@ WORDS: Mapping[str, Word] = {
     "end": Word("To", "结束"),
     "seconds": Word("Seconds", "秒数"),
     "is_counted": Word("Counted", "计入"),
+    "counted.held": Word("held", "待定"),
+    "held_time": Word("Held from – to", "待定时段"),
     "cause": Word("Cause", "原因"),
     "credit": Word("Credit", "赔偿项"),
     "formula": Word("Formula", "计算式"),
@@ -495,6 +498,10 @@ WORDS: Mapping[str, Word] = {
     ),
     "flag.never_reported": Word(
         "An outage was never reported by the lessee.", "承租方从未报告某次中断。"
+    ),
+    "flag.downtime_uncounted": Word(
+        "Outages too short to count, or rounding, leave out downtime that would miss the target: see uncounted time.",
+        "因过短而不计入的中断或取整略去了部分中断时间；若计入，则未达目标：见“未计入”一列。",
     ),
     "flag.late_report": Word(
         "An outage was reported after it had begun; it counts from the report.",

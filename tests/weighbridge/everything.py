@@ -273,6 +273,8 @@ def rulings() -> Statement:
         {"id": "moving", "target": "0.999", "period": "rolling", "window_s": "864000"},
         {"id": "told", "target": "0.9", "clock_start": "notice", "scope": "k_of_n", "k": "2"},
     ]
+    longest = {"min_outage": {"seconds": "864000", "op": ">"}, "merge_gap_s": "0"}
+    promises.append({"id": "short", "target": "0.999", "scope": "pooled", "counting": longest})
     more: dict[str, Any] = {
         "availability": promises,
         "credits": [

@@ -23,6 +23,8 @@ COMMITTED = [
 ]
 NAMED = os.environ.get("WEIGHBRIDGE_SLA_CASES")
 FILES = COMMITTED if NAMED is None else [Path(NAMED)]
+UNTOLD = frozenset() if NAMED is None else frozenset({"downtime_uncounted"})
+"""Flags that files of others, which are older, do not ask for."""
 CASES = [case for file in FILES for case in json.loads(file.read_text("utf-8"))["cases"]]
 
 
@@ -31,7 +33,7 @@ def complaints(case: Json) -> list[str]:
     terms, timeline = Given(case["terms"]), given(case.get("timeline", {}))
     expected = case["expected"] | {"flags": meanings(case["expected"].get("flags", []))}
     answer = FAMILIES[terms["family"]](terms, timeline, expected)
-    told = answer | {"flags": meanings(answer["flags"])}
+    told = answer | {"flags": meanings([one for one in answer["flags"] if one not in UNTOLD])}
     return [
         *differences(expected, told),
         *(f"terms{path}: not read" for path in unread(terms)),

@@ -5,7 +5,7 @@ Unknown and contested time keep their place to the last step: where the contract
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property, partial
 from itertools import chain
@@ -21,6 +21,7 @@ from weighbridge.settlement.intervals import (
     Intervals,
     clip,
     covered_by_at_least,
+    intersection,
     merge,
     partition,
     subtraction,
@@ -30,6 +31,7 @@ from weighbridge.settlement.intervals import (
 from weighbridge.settlement.maintenance import admitted
 from weighbridge.settlement.period_labels import margin_s, periods_around
 from weighbridge.settlement.periods import Period, served_part_s
+from weighbridge.settlement.readings import cut, outages
 from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.rolling import Breach, Rolling
 
@@ -47,13 +49,16 @@ OF_CONTRADICTED: Mapping[Contradicted, Policy] = {
 class Incident:
     """One outage after exclusion and merging: whole, the part inside the period, and whether it is long enough.
 
-    `before_s`: its seconds of service before the period.
+    `before_s`: its seconds of service before the period. `held`: what of it the contract holds; `certain`: some of it
+    counts also where that was up.
     """
 
     whole: Interval
     inside: Intervals
     counted: bool
     before_s: int = 0
+    held: Intervals = ()
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class Outcome:
     """Counted seconds (unit-seconds where pooled) in one case of the held time, and their outages.
 
     `moving`: these are the seconds and outages of the worst window. `free_s`: seconds of the period that were free.
+    `hidden_s`: bad seconds of the period that outages too short to count, or rounding, leave out.
     """
 
     downtime_s: int
@@ -77,6 +83,7 @@ class Outcome:
     incidents: tuple[Incident, ...]
     moving: MovingWindow | None = None
     free_s: int = 0
+    hidden_s: int = 0
 
     @property
     def availability(self) -> Fraction:
@@ -87,11 +94,58 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class BadTime:
+    """Of one unit or of a combination: bad time less excluded time, and excluded time."""
+
+    down: Intervals
+    excluded: Intervals
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Every way to read held time. `parts`: bad time with all of it down, and with all of it up; it changes at `edges`.
+
+    `incident`: an outage, with the time that is excluded, as it is judged.
+    """
+
+    parts: tuple[tuple[BadTime, BadTime], ...]
+    edges: frozenset[int]
+    gap_s: int
+    incident: Callable[[Interval, Intervals], Incident]
+
+    def incidents(
+        self, worth: Callable[[Incident], Fraction | int], *, most: bool
+    ) -> tuple[tuple[Incident, ...], ...]:
+        """Of each part the outages of the reading in which they are worth the most together, or the least."""
+        return tuple(self._of(*part, worth, most=most) for part in self.parts)
+
+    def _of(
+        self,
+        down: BadTime,
+        up: BadTime,
+        worth: Callable[[Incident], Fraction | int],
+        *,
+        most: bool,
+    ) -> tuple[Incident, ...]:
+        excluded = (down if most else up).excluded
+
+        def judged(outage: Interval) -> Fraction | int:
+            one = self.incident(outage, excluded)
+            return worth(one) if one.inside else 0
+
+        sure = intersection(down.down, up.down)
+        held = cut(subtraction(down.down, sure), self.edges)
+        found = outages(sure, held, self.gap_s, judged, most=most)
+        every = (self.incident(outage, excluded) for outage in found)
+        return tuple(one for one in every if one.inside)
+
+
+@dataclass(frozen=True, slots=True)
 class Measure:
     """One unit (or all together) over one period: what was seen, and the lowest and highest outcome.
 
     Of a period that is under way, the highest takes all that is to come as up, the lowest as it is now. `so_far`: the
-    lowest, of what was seen alone. `to_come_s`: what of the service is to come.
+    lowest, of what was seen alone. `to_come_s`: what of the service is to come. `readings`: None where nothing is held.
     """
 
     objective: Availability
@@ -105,19 +159,12 @@ class Measure:
     high: Outcome
     so_far: Outcome
     to_come_s: int = 0
+    readings: Readings | None = field(default=None, compare=False, repr=False)
 
     @property
     def held(self) -> bool:
         """Whether the answer depends on time that the contract holds, or that is to come."""
         return self.low != self.high
-
-
-@dataclass(frozen=True, slots=True)
-class BadTime:
-    """Of one unit or of a combination: bad time less excluded time, and excluded time."""
-
-    down: Intervals
-    excluded: Intervals
 
 
 Rule = Callable[[Span], Policy]
@@ -133,6 +180,9 @@ Outages = Sequence[Intervals]
 WORST_FIRST = (State.CONTESTED, State.DOWN, State.DEGRADED, State.UNKNOWN)
 """Where spans of a unit overlap, an instant belongs to the first of these."""
 
+
+APART = ("outage_minutes_ceil",)
+"""Granularities by which two outages may count for more than one that covers both."""
 
 FATES = ("met", "breached", "unknown", "excluded")
 """What the time of a unit counts as."""
@@ -205,11 +255,17 @@ class Measurement:
         stays = seen if self.objective.window_s else [self._all(unit) for unit in units]
         worst, best = (self.rule(held) for held in ("down", "up"))
         used = [free.get((self.objective.id, name), 0) for free in self.free_used_s]
-        low = self._outcome(units, stays, worst, used[0])
         alike = all(worst(span) == best(span) for spans in seen for span in spans)
-        same = alike and stays == seen and used[0] == used[1]
-        high = low if same else self._outcome(units, seen, best, used[1])
-        so_far = low if stays == seen else self._outcome(units, seen, worst, used[0])
+        down = self._bad_parts(units, stays, worst)
+        up = down if alike and stays == seen else self._bad_parts(units, seen, best)
+        readings = None if up is down else self._readings(down, up, stays)
+        low = self._outcome(down, up, used[0], readings, most=True)
+        same = up is down and used[0] == used[1]
+        high = low if same else self._outcome(up, up, used[1], readings, most=False)
+        so_far = low
+        if stays != seen:
+            known = self._bad_parts(units, seen, worst)
+            so_far = self._outcome(known, up, used[0], self._readings(known, up, seen), most=True)
         if self.record.coming and so_far.excluded_s:
             so_far = replace(so_far, excluded_s=self._excluded_s(units, seen, worst))
         return Measure(
@@ -224,7 +280,20 @@ class Measurement:
             high=high,
             so_far=so_far,
             to_come_s=self._to_come_s(units),
+            readings=readings,
         )
+
+    def _readings(
+        self, down: list[BadTime], up: list[BadTime], spans: Iterable[tuple[Span, ...]]
+    ) -> Readings | None:
+        """A window that moves holds more of it the more is bad, so nothing lies between."""
+        if self.objective.window_s is not None:
+            return None
+        worst, best = (self.rule(held) for held in ("down", "up"))
+        held = (span for mine in spans for span in mine if worst(span) != best(span))
+        edges = frozenset(edge for span in held for edge in (span.start_s, span.end_s))
+        pairs = tuple(zip(down, up, strict=True))
+        return Readings(pairs, edges, self.objective.counting.merge_gap_s, self._incident)
 
     def rule(self, held: Policy) -> Rule:
         """What a span is, time that the contract holds taken as this."""
@@ -269,29 +338,49 @@ class Measurement:
         k = self.objective.k if self.objective.k is not None else units
         return max(units - k + 1, 1)
 
+    def _bad_parts(
+        self, units: tuple[str, ...], spans: list[tuple[Span, ...]], rule: Rule
+    ) -> list[BadTime]:
+        return self._parts(
+            [self._bad(unit, mine, rule) for unit, mine in zip(units, spans, strict=True)]
+        )
+
     def _outcome(
         self,
-        units: tuple[str, ...],
-        spans: list[tuple[Span, ...]],
-        rule: Rule,
+        parts: list[BadTime],
+        sure: list[BadTime],
         free_used_s: int,
+        readings: Readings | None,
+        *,
+        most: bool,
     ) -> Outcome:
-        unit_bads = [self._bad(unit, mine, rule) for unit, mine in zip(units, spans, strict=True)]
-        parts = self._parts(unit_bads)
+        """`sure`: with held time as up."""
         if self.objective.window_s is None and not any(
             part.down or part.excluded for part in parts
         ):
-            return Outcome(0, self._denominator_s(len(parts), 0) - self.not_yet_s(units), 0, ())
-        incidents = [self._incidents(part) for part in parts]
+            return Outcome(0, self._denominator_s(len(parts), 0) - self.not_yet_s, 0, ())
+        incidents = [
+            self._incidents(part) if part is certain else self._against(part, certain)
+            for part, certain in zip(parts, sure, strict=True)
+        ]
         excluded = sum(total(clip(part.excluded, self.served)) for part in parts)
         if self.objective.window_s is not None:
             return self._moving(self.objective.window_s, incidents, excluded)
         seen = sum(self._by_granularity_s(mine) for mine in incidents)
+        if readings is not None and self.objective.counting.granularity in APART:
+            chosen = readings.incidents(lambda one: self._by_granularity_s((one,)), most=most)
+            seen = sum(map(self._by_granularity_s, chosen))
+        bad = sum(total(clip(part.down, self.served)) for part in parts)
         counted = self._less_free_s(seen, len(parts), free_used_s)
-        denominator = self._denominator_s(len(parts), excluded) - self.not_yet_s(units)
+        denominator = self._denominator_s(len(parts), excluded) - self.not_yet_s
         flat = tuple(incident for mine in incidents for incident in mine)
         return Outcome(
-            min(counted, denominator), denominator, excluded, flat, free_s=seen - counted
+            min(counted, denominator),
+            denominator,
+            excluded,
+            flat,
+            free_s=seen - counted,
+            hidden_s=max(0, bad - seen),
         )
 
     def _moving(
@@ -307,7 +396,10 @@ class Measurement:
         allowed = (1 - self.objective.target) * window_s * units + free
         moving = MovingWindow(window, tuple(rolling.breaches(allowed, ends)))
         inside = tuple(part for mine in incidents for part in _within(mine, window))
-        return Outcome(worst.bad_s - free, window_s * units, excluded_s, inside, moving)
+        hidden = sum(total(one.inside) for one in inside if not one.counted)
+        return Outcome(
+            worst.bad_s - free, window_s * units, excluded_s, inside, moving, hidden_s=hidden
+        )
 
     def _windows_end_s(self) -> Interval:
         """In the served part, as far as any unit of the objective was seen: a window that moves waits for nothing."""
@@ -340,12 +432,13 @@ class Measurement:
             bad if within is None else BadTime(clip(bad.down, within), clip(bad.excluded, within))
         )
 
-    def not_yet_s(self, units: Iterable[str]) -> int:
+    @property
+    def not_yet_s(self) -> int:
         """Of units that are judged over all of their time together: what of it is before their own service."""
         if self.objective.scope != "pooled" or not self.record.accepted:
             return 0
         start_s, end_s = self.served
-        own = (min(end_s, self.record.accepted.get(unit, start_s)) for unit in units)
+        own = (min(end_s, self.record.accepted.get(unit, start_s)) for unit in self.units)
         return sum(max(0, at_s - start_s) for at_s in own)
 
     def not_up(self, unit: str) -> Mapping[State, Intervals]:
@@ -387,6 +480,15 @@ class Measurement:
         merged = merge(bad.down, self.objective.counting.merge_gap_s)
         found = [self._incident(outage, bad.excluded) for outage in merged]
         return tuple(incident for incident in found if incident.inside)
+
+    def _against(self, part: BadTime, sure: BadTime) -> tuple[Incident, ...]:
+        """The outages with what of each is held, and whether one counts also without that."""
+        held = subtraction(part.down, sure.down)
+        counted = [one.whole for one in self._incidents(sure) if one.counted]
+        return tuple(
+            replace(one, held=clip(held, one.whole), certain=bool(clip(tuple(counted), one.whole)))
+            for one in self._incidents(part)
+        )
 
     def _incident(self, outage: Interval, excluded: Intervals) -> Incident:
         rest = union((self._shaved_s(outage),))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 
 from weighbridge.codes import Flag
 from weighbridge.contract import Availability, Contract
@@ -123,6 +124,8 @@ class Line:
 
 
 NOTHING_DUE = Fraction(0)
+MANY = 10**9
+"""More outages than a period has seconds for."""
 
 
 def rounding_of(contract: Contract, objective: str) -> RoundShare | None:
@@ -164,6 +167,24 @@ def facts_of(
         before=before,
         rule=rounding_of(contract, promise.id),
     )
+
+
+def worth(credit: Judged, period: Period) -> Callable[[Incident], Fraction] | None:
+    """What each outage adds to a credit that less bad time may earn more of, since it parts outages; None: no such."""
+    match credit:
+        case OutageMultiple():
+            return partial(_of_incident, credit)
+        case PerEvent():
+            return partial(_of_event, credit, period)
+        case _:
+            return None
+
+
+def _of_event(credit: PerEvent, period: Period, incident: Incident) -> Fraction:
+    """One that is long enough is worth more than any number of others, which only count."""
+    if not incident.counted or not _begins_in(period, incident):
+        return NOTHING_DUE
+    return Fraction(1 + MANY * _is_long(credit, incident))
 
 
 def earn(credit: Judged, facts: CreditInputs) -> Earned:

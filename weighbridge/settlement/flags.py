@@ -12,6 +12,7 @@ from weighbridge.judge.ledger import JUDGING_FAILED, KEY_REVOKED, KEY_SHARED, St
 from weighbridge.judge.registry import CLAIMED, DUPLICATE
 from weighbridge.judge.two_sides import in_doubt, words_of
 from weighbridge.judge.usage import THIN
+from weighbridge.settlement.availability import Measure
 from weighbridge.settlement.claims import holds
 from weighbridge.settlement.credits import Line
 from weighbridge.settlement.intervals import Interval, clip
@@ -156,9 +157,18 @@ def of_results(
     """Flags of the lines, and of credits that were earned and not claimed in time."""
     found: list[Flag] = []
     for result in results:
+        found += _of_uncounted(result.measure)
         for part in result.worst.lines:
             found += part.flags
     for other in others:
         found += other.flags
     lapsed = any(due.lapsed and (due.earned is None or due.earned > 0) for due in dues)
     return [*found, "claim_lapsed"] if lapsed else found
+
+
+def _of_uncounted(measured: Measure) -> Iterator[Flag]:
+    """Where the target is missed once the time counts that short outages, or rounding, leave out."""
+    outcome = measured.so_far
+    bad = min(outcome.downtime_s + outcome.hidden_s, outcome.denominator_s)
+    if outcome.hidden_s and bad > (1 - measured.objective.target) * outcome.denominator_s:
+        yield "downtime_uncounted"

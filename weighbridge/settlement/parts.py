@@ -168,6 +168,7 @@ def _unit(settled: Settled, result: Result) -> UnitLine:
         credits=tuple(_credit(settled, *pair) for pair in pairs),
         window=_window(worst),
         breaches=_breaches(worst),
+        uncounted_seconds=measured.so_far.hidden_s,
     )
 
 
@@ -231,6 +232,8 @@ def _outages(
             counted=incident.counted,
             causes=_causes(spans, incident.whole),
             entries=_entries(settled, promise, spans, incident.whole),
+            held=tuple(_instants(stretch) for stretch in incident.held),
+            certain=incident.certain,
         )
         for incident in outcome.incidents
     )
@@ -276,7 +279,7 @@ def _breaches(bound: OutcomeBound) -> tuple[tuple[str, str], ...]:
 
 
 def _credit(settled: Settled, as_down: Line, as_up: Line) -> CreditLine:
-    """Held time that is down may join two outages, or use up a cap in the part before, and so earn less than up."""
+    """Held time that is down may use up a cap in the part before, and so earn less than up."""
     highest, lowest = as_down, as_up
     if highest.exact is not None and lowest.exact is not None and highest.exact < lowest.exact:
         highest, lowest = lowest, highest

@@ -195,7 +195,7 @@ def _lasting_s(context: RemedyContext, kind: str) -> Iterator[tuple[ToldEvent, i
             continue
         start_s, end_s = context.service
         within = (max(event.since_s, start_s), min(event.at_s, end_s))
-        if within[0] < within[1] and context.holds(within[1] - 1):
+        if within[0] < within[1] and context.holds(min(event.at_s, end_s - 1)):
             seconds = within[1] - within[0]
             yield event, seconds if context.believes(event, "provider") else 0
 

@@ -1,6 +1,6 @@
 """What settling a period gives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -17,7 +17,8 @@ from weighbridge.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class OutcomeBound:
-    """The outcome with all held time counted as down, or all as up: whether the promise is broken, and its lines."""
+    """The outcome with all held time counted as down, or all as up: whether the promise is broken, and its lines, which
+    are the most, or the least, over all readings of that time."""
 
     outcome: Outcome
     breach: bool
@@ -35,7 +36,7 @@ class Result:
 
     @property
     def by_share(self) -> tuple[OutcomeBound, OutcomeBound]:
-        """The one with the lower availability first: held time that is down may join two outages into a cheaper one."""
+        """The one with the lower availability first: held time that is excluded may take a fault along."""
         worst, best = sorted((self.worst, self.best), key=lambda one: one.outcome.availability)
         return worst, best
 
@@ -47,6 +48,18 @@ class Result:
         if self.worst.breach == self.best.breach:
             return Verdict.BREACHED if self.worst.breach else Verdict.MET
         return Verdict.UNKNOWN
+
+
+def in_order(measure: Measure, worst: OutcomeBound, best: OutcomeBound) -> Result:
+    """Of each credit the larger line as the worst: also where held time, being excluded, would take a fault along."""
+    pairs = [
+        (low, high)
+        if low.exact is None or high.exact is None or low.exact >= high.exact
+        else (high, low)
+        for low, high in zip(worst.lines, best.lines, strict=True)
+    ]
+    most, least = tuple(one for one, _ in pairs), tuple(one for _, one in pairs)
+    return Result(measure, replace(worst, lines=most), replace(best, lines=least))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import chain
 
 from weighbridge.codes import Flag
 from weighbridge.contract import Availability, Contract, Policy
@@ -44,6 +45,7 @@ from weighbridge.settlement.credits import (
     line,
     money,
     rounding_of,
+    worth,
 )
 from weighbridge.settlement.damages import damages
 from weighbridge.settlement.fees import Fees
@@ -55,7 +57,7 @@ from weighbridge.settlement.probes import Tally, tally
 from weighbridge.settlement.record import Record, Side
 from weighbridge.settlement.remedies import remedies, timed
 from weighbridge.settlement.remedy_context import RemedyContext
-from weighbridge.settlement.results import OutcomeBound, Owed, Probed, Result, Settlement
+from weighbridge.settlement.results import OutcomeBound, Owed, Probed, Result, Settlement, in_order
 from weighbridge.settlement.spent import SpentCredits, spent
 from weighbridge.settlement.stacking import Remedy, stack
 from weighbridge.verdict import Verdict
@@ -247,14 +249,17 @@ class PartSettlement:
         if self.whole.kind not in (None, self.contract.judged_over(one.objective)):
             low, high = (OutcomeBound(outcome, False, ()) for outcome in (one.low, one.high))
             return Result(one, low, high, so_far=True)
-        worst = self._bound(one, one.low, self.spent[0])
+        worst = self._bound(one, one.low, self.spent[0], most=True)
         if not one.held and self.spent[0] == self.spent[1]:
             return Result(one, worst, worst)
-        return Result(one, worst, self._bound(one, one.high, self.spent[1]))
+        best = self._bound(one, one.high, self.spent[1], most=False)
+        return Result(one, worst, best) if self.before else in_order(one, worst, best)
 
-    def _bound(self, one: Measure, outcome: Outcome, spent: SpentCredits) -> OutcomeBound:
+    def _bound(
+        self, one: Measure, outcome: Outcome, spent: SpentCredits, *, most: bool
+    ) -> OutcomeBound:
         credits = self._credits(one.objective.id)
-        parts = [self._earned(credit, one, outcome, spent) for credit in credits]
+        parts = [self._earned(credit, one, outcome, spent, most=most) for credit in credits]
         together = self._stacked([(part.credit.id, part.exact) for part in parts])
         rule = rounding_of(self.contract, one.objective.id)
         missed = compared(outcome.availability, rule) < one.objective.target
@@ -294,7 +299,13 @@ class PartSettlement:
         return capped(credit, terms.id, base, earn(credit, facts), given)
 
     def _earned(
-        self, credit: Judged, one: Measure, outcome: Outcome, spent: SpentCredits
+        self,
+        credit: Judged,
+        one: Measure,
+        outcome: Outcome,
+        spent: SpentCredits,
+        *,
+        most: bool,
     ) -> Capped:
         promise = one.objective
         unit = promise.unit if promise.scope == "per_unit" else None
@@ -304,6 +315,10 @@ class PartSettlement:
         days = sum(1 for _ in days_within(self.whole.interval_s, self.contract.time_zone))
         day = self.whole_fees.base(credit.base, unit, promise.resource) / days
         facts = facts_of(outcome, self.contract, self.period, promise, base, day, before)
+        adds = worth(credit, self.period)
+        if one.readings is not None and adds is not None:
+            chosen = one.readings.incidents(adds, most=most)
+            facts = replace(facts, incidents=tuple(chain.from_iterable(chosen)))
         return capped(credit, one.unit, base, earn(credit, facts), before.amount)
 
     def _fees_of(self, unit: str) -> Fees:

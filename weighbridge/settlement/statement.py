@@ -40,7 +40,8 @@ class Cause:
 class Outage:
     """An outage as it counts in the worst case: after exclusion and merging.
 
-    `entries`: the first and last entry of the log that the time is known from, by their indexes.
+    `entries`: the first and last entry of the log that the time is known from, by their indexes. `held`: what of it the
+    contract holds, from and to; `certain`: some of it counts also where that was up.
     """
 
     start: str
@@ -49,6 +50,8 @@ class Outage:
     counted: bool
     causes: tuple[Cause, ...]
     entries: tuple[int, int] | None = None
+    held: tuple[tuple[str, str], ...] = ()
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class UnitLine:
     `credits` and what follows from them tells of that time: up in the best case, as it is now in the worst.
 
     `window`: the worst one, where the objective's window moves; `breaches`: when such a window held too much.
+    `uncounted_seconds`: bad time that outages too short to count, or rounding, leave out.
     """
 
     objective: str
@@ -100,6 +104,7 @@ class UnitLine:
     credits: tuple[CreditLine, ...]
     window: tuple[str, str] | None = None
     breaches: tuple[tuple[str, str], ...] = ()
+    uncounted_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

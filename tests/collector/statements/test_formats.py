@@ -129,6 +129,7 @@ def test_each_unit_has_its_own_seconds_in_its_row(language: Language) -> None:
             str(unit.denominator_seconds),
             str(least) if least == most else f"{least} {most}",
             str(unit.raw_down_seconds),
+            str(unit.uncounted_seconds),
             str(unit.excluded_seconds),
             str(unit.unknown_seconds),
             str(unit.contested_seconds),

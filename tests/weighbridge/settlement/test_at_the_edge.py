@@ -308,9 +308,9 @@ LOST = {"id": "w", "kind": "lost_work", "event": "crash", "cap_s": "9999", "hour
 
 
 @pytest.mark.parametrize(
-    ("at_s", "paid"), [(MAY.start_s, 0), (MAY.start_s + 1, 1), (MAY.end_s, 1), (MAY.end_s + 1, 0)]
+    ("at_s", "paid"), [(MAY.start_s - 1, 0), (MAY.start_s, 1), (MAY.end_s - 1, 1), (MAY.end_s, 0)]
 )
-def test_an_event_is_paid_for_in_the_period_in_which_its_time_ends(at_s: int, paid: int) -> None:
+def test_an_event_is_paid_for_in_the_period_in_which_it_happened(at_s: int, paid: int) -> None:
     found = drafted(ToldEvent("crash", at_s, "n1", since_s=at_s - 10), credits=[LOST])
     assert found.highest == f"{10 * paid}.00"
 

@@ -209,11 +209,15 @@ def test_only_what_of_an_event_lies_in_service_is_paid(
 
 
 @pytest.mark.parametrize("credit", [HOURS, WORK])
-def test_an_event_that_ends_with_the_period_is_paid_in_it(credit: dict[str, str]) -> None:
-    """The term may end there too, and nothing would be settled after it."""
+@pytest.mark.parametrize(("longer", "paid"), [(0, [10, 0]), (1, [0, 10])])
+def test_an_event_that_ends_with_service_is_paid_in_its_last_period(
+    credit: dict[str, str], longer: int, paid: list[int]
+) -> None:
+    """Nothing is settled after it; where there is service after it, its end is of the next period."""
     event = told("slow", OCTOBER.end_s, since_s=OCTOBER.end_s - HOUR)
-    paid = [settled(contract(credits=[credit]), event, period=one) for one in (OCTOBER, NOVEMBER)]
-    assert [one.highest for one in paid] == [10, 0]
+    terms, service = contract(credits=[credit]), (FIRST, OCTOBER.end_s + longer)
+    found = [settled(terms, event, period=one, service=service) for one in (OCTOBER, NOVEMBER)]
+    assert [one.highest for one in found] == paid
 
 
 @pytest.mark.parametrize(("ends", "paid"), [(0, 0), (1, 10)])
