@@ -87,7 +87,9 @@ class Holdings:
             case _:
                 key = read(KeyChanged, payload)
                 if key.action == "enrolled":
-                    self.keys.append(AgentKey(key.public_key, key.node, key.side, index))
+                    self.keys.append(
+                        AgentKey(key.public_key, key.node, key.side, received_us, index)
+                    )
 
     def _assign(self, said: Assignment, index: int, at_us: int) -> None:
         held = self.stays[said.contract]

@@ -60,15 +60,13 @@ def _circles(portfolio: Portfolio) -> Iterator[Flag]:
     told: set[tuple[str, ...]] = set()
     edges = list(_edges(portfolio))
     for edge in edges:
-        leases = [one.lease for one in _way_back(edge, edges)]
-        names = tuple(sorted({one.name for one in leases}))
-        if leases and names not in told:
+        way = _way_back(edge, edges)
+        names = tuple(sorted({one.lease.name for one in way}))
+        if way and names not in told:
             told.add(names)
-            through = ", ".join(
-                sorted({edge.provider, *(one.lessee for one in _way_back(edge, edges))})
-            )
-            entries = around(entry for one in leases for entry in one.entries)
-            since_us = max(one.start_us for one in leases)
+            through = ", ".join(sorted({one.provider for one in way}))
+            entries = around(entry for one in way for entry in one.lease.entries)
+            since_us = max(one.lease.start_us for one in way)
             shown = figures(companies=through, card=edge.card, contracts=len(names))
             yield Flag(CIRCLE, names, edge.card, since_us, shown, entries)
 

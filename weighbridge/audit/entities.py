@@ -45,7 +45,7 @@ def _agents(portfolio: Portfolio) -> Iterator[Flag]:
         if {"provider", "lessee"} <= sides.pop(key.public_key, set()):
             told = figures(reason="agent_key", who=key.public_key[:16])
             names = holders.get(key.node, ())
-            yield Flag(MISMATCH, tuple(names), key.node, 0, told, (key.entry,))
+            yield Flag(MISMATCH, tuple(names), key.node, key.since_us, told, (key.entry,))
 
 
 def _holders(portfolio: Portfolio) -> Mapping[str, list[str]]:

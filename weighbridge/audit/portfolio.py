@@ -103,11 +103,12 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class AgentKey:
-    """A key that speaks, or spoke, for a node on one side, by the entry that enrolled it."""
+    """A key that speaks, or spoke, for a node on one side, since when, by the entry that enrolled it."""
 
     public_key: str
     node: str
     side: str
+    since_us: int
     entry: int
 
 

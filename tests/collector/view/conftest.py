@@ -20,8 +20,9 @@ from collector.judging.current_figures import Figures
 from collector.storage.store import FindingPage, StoreInfo
 from collector.web.pages import Pages
 from weighbridge.audit.auditing import Audit, audit
-from weighbridge.audit.portfolio import Portfolio
+from weighbridge.audit.portfolio import Lease, Portfolio
 from weighbridge.contract import Contract, load
+from weighbridge.judge.assignments import Version
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.counts import Counts
 from weighbridge.judge.latest_readings import LatestDevice, LatestReadings, LatestSample
@@ -243,11 +244,11 @@ def ledger() -> ScriptedLedger:
 
 
 class ScriptedAudits:
-    """`collector.judging.portfolio.Audits`, of no contract."""
+    """`collector.judging.portfolio.Audits`, of contracts of which nothing was ever seen."""
 
     async def audit(self, names: Collection[str], as_of_s: int | None = None) -> Audit:
-        del names
-        return audit(Portfolio((as_of_s or 0) * 1_000_000, {}), simulated=False)
+        asked = {name: Lease([Version(contract(name, 1, 8), "", 0, 1)]) for name in names}
+        return audit(Portfolio((as_of_s or 0) * 1_000_000, asked), simulated=False)
 
 
 Submitted = list[ContractAdded]

@@ -307,9 +307,11 @@ async def test_lists_and_shared_nodes_show_a_tenant_their_part_alone(
     assert [gpu["gpu"] for gpu in shown["gpus"]] == ["GPU-2"]
     assert (shown["contracts"], shown["findings"]) == (["beta"], [])
     assert await refused(client, "/v1/gpus/GPU-1", "betas") == (404, "not_found")
-    for path in ("/", "/nodes/a1"):
+    for path in ("/", "/nodes/a1", "/audit"):
         async with client.get(path, headers=bearing("betas")) as response:
             assert "alpha" not in await response.text()
+    async with client.get("/audit", headers=bearing("root")) as response:
+        assert "alpha" in await response.text()
 
 
 async def test_what_is_found_on_a_node_under_no_contract_is_for_who_sees_all(

@@ -333,9 +333,9 @@ def entities() -> Iterator[Deal]:
 
 
 KEYS = (
-    AgentKey("99" * 32, "one-agent-n0", "provider", 40),
-    AgentKey("99" * 32, "one-agent-n1", "lessee", 41),
-    AgentKey("98" * 32, "alone-n0", "provider", 42),
+    AgentKey("99" * 32, "one-agent-n0", "provider", at("2025-07-01"), 40),
+    AgentKey("99" * 32, "one-agent-n1", "lessee", at("2025-07-01"), 41),
+    AgentKey("98" * 32, "alone-n0", "provider", at("2025-07-01"), 42),
 )
 
 

@@ -14,6 +14,7 @@ from tests.weighbridge.audit.market import (
     at,
     batches,
     deal,
+    finding,
     machines,
     portfolio,
     told,
@@ -25,6 +26,7 @@ from weighbridge.audit.history import BROKEN
 from weighbridge.audit.portfolio import Arrival
 from weighbridge.catalogue.findings import meanings
 from weighbridge.judge.ledger import HOUR_US
+from weighbridge.verdict import Verdict
 
 START, END = "2025-07-01", "2028-07-01"
 SECOND = 1_000_000
@@ -221,6 +223,35 @@ def test_units_may_come_three_days_after_they_are_billed(days: int, raised: bool
     came = [Machine(f"K-n{n}", at(START, 8) + days * DAY_US) for n in range(2)]
     found = codes([plain(machines=came)], at("2025-08-20"))
     assert ("late_birth" in found) is raised
+
+
+def test_sub_leases_that_are_together_larger_than_their_lease_are_flagged() -> None:
+    def part(name: str, start: str) -> Deal:
+        ends = [
+            {"id": "P", "role": "provider", "registration": "K-L"},
+            {"id": "L", "role": "lessee", "registration": name},
+        ]
+        terms = {"parties": ends, "links": {"parent": "K"}}
+        return deal(name, start, END, 1, terms=terms)
+
+    lease = plain(terms={"links": {"sublease_allowed": "true"}})
+    both = [part("one", START), part("other", START)]
+    assert codes([lease, *both], at("2025-07-20")) == set()
+    found = one([lease, *both, part("third", "2025-07-15")], at("2025-07-20"), "over_allocation")
+    assert found.contracts == ("K", "one", "other", "third")
+    assert dict(found.figures) == {"gpus": "16", "gpus_allocated": "24"}
+
+
+@pytest.mark.parametrize("code", sorted(OF_FINDINGS))
+def test_a_finding_raises_its_flag_while_it_is_open_and_at_its_own_level(code: str) -> None:
+    found = finding("K", min(OF_FINDINGS[code]), "2025-07-10", "2025-07-12")
+    made = plain(findings=[found])
+    raised = one([made], at("2025-07-12") - SECOND, code)
+    assert (raised.level, raised.figures["findings"]) == ("E1", min(OF_FINDINGS[code]))
+    assert raised.entries == (100, 200)
+    assert codes([made], at("2025-07-12")) == set()
+    unseen = plain(findings=[replace(found, verdict=Verdict.UNKNOWN)])
+    assert codes([unseen], at("2025-07-11")) == set()
 
 
 def test_every_finding_that_raises_a_flag_is_one_that_the_judge_has() -> None:
