@@ -1,4 +1,4 @@
-"""A month of each form whose text is dated, by hand: the arithmetic stands beside the amounts."""
+"""Published forms, each over a month that is worked by hand: the arithmetic stands beside the amounts."""
 
 from datetime import datetime
 from decimal import Decimal
