@@ -187,7 +187,7 @@ def _tight() -> Any:
 
 
 def _section(section: Section) -> Iterator[Any]:
-    yield CondPageBreak(30 * mm)
+    yield PageBreak() if section.page == "first" else CondPageBreak(30 * mm)
     yield Spacer(0, 12)
     yield paragraph(section.title, style(11))
     yield HRFlowable(width="100%", thickness=0.75, color=INK, spaceBefore=2, spaceAfter=3)
@@ -205,6 +205,8 @@ def _section(section: Section) -> Iterator[Any]:
     for line in section.lines:
         yield paragraph(line, style(8))
     yield from _listing(section.listing)
+    if section.page == "last":
+        yield PageBreak()
 
 
 def _counts(one: ResourceCounts) -> Any:

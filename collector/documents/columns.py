@@ -16,6 +16,8 @@ MONEY = (
     "unbilled",
     "net",
     "tax",
+    "taxable",
+    "total",
     "base",
     "amount",
     "earned",
@@ -34,6 +36,9 @@ HEADS: Mapping[str, tuple[str, ...]] = {
             "resource contracted_gpu_seconds reporting_gpu_seconds healthy_gpu_seconds "
             "in_use_gpu_seconds contracted_p healthy_p utilization energy"
         ),
+        "invoice_lines": "version resource price gross unbilled net rate included tax total prepaid",
+        "invoice_taxes": "rate included taxable tax total",
+        "invoice": "item formula amount",
         "fees": "resource price gross unbilled net tax prepaid",
         "units": "objective unit verdict availability exactly target",
         "time": "objective unit service denominator counted raw uncounted excluded unknown contested",
@@ -97,9 +102,9 @@ _OF_KIND: Mapping[Kind, str] = {
         "in_use_gpu_seconds interval joules kept "
         "least_healthy least_rate lessee_alone load_band "
         "loaded memory min_nodes net nodes nodes_breached nodes_met nodes_passed "
-        "nodes_unknown nodes_whole not_reached owed percent power provider_alone quantile raw reached reached_s "
+        "nodes_unknown nodes_whole not_reached owed percent power provider_alone quantile rate raw reached reached_s "
         "reporting_gpu_seconds sampled_gpu_seconds scheduled seconds service share short_hours target tax "
-        "threshold unbilled uncounted unknown unreached_s unknown_gpus unseen utilization valid value "
+        "taxable threshold total unbilled uncounted unknown unreached_s unknown_gpus unseen utilization valid value "
         "contract_count contracted_gpus contracted_hours credits_owed delivered_of_it flag_count healthy_hours "
         "in_use_hours kilowatt_hours recognised reporting_gpus reporting_hours seen_gpus unproven"
     ),

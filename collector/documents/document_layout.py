@@ -102,6 +102,7 @@ class Section:
     """A part of the statement. Empty sections say so in `lines`. `listing`: text that keeps its lines.
 
     `key` is the same in every language; `version`: of the contract, where the section is about the part that it rules.
+    `page`: on paper, the first or the last section of a page of its own.
     """
 
     key: str
@@ -114,6 +115,7 @@ class Section:
     lines: Sequence[str] = ()
     listing: str = ""
     version: int | None = None
+    page: Literal["", "first", "last"] = ""
 
     @property
     def id(self) -> str:

@@ -18,6 +18,7 @@ from collector.documents.document_layout import (
     SignatureLine,
     Table,
 )
+from collector.documents.invoice import invoice_sections
 from collector.documents.parts import CAP, part_sections
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
@@ -219,6 +220,7 @@ class _Layout:
 
     def _sections(self) -> Iterator[Section]:
         several = len(self.statement.parts) > 1
+        yield from invoice_sections(self.statement, self.speak)
         for part in self.statement.parts:
             yield from part_sections(part, self.speak, several)
         if self.statement.exits:

@@ -77,6 +77,13 @@ WORDS: Mapping[str, Word] = {
     "counts": Word("Four counts", "四项计数"),
     "verdicts": Word("Verdicts", "判定汇总"),
     "delivery": Word("Contracted and delivered", "约定量与交付量"),
+    "invoice": Word("To be paid", "应付汇总"),
+    "invoice_lines": Word("Invoice: fees of the period", "账单：本期费用明细"),
+    "invoice_taxes": Word("Tax by rate", "分税率税额"),
+    "invoice_note": Word(
+        "What this statement asks to be paid for the period. The tax document itself is issued by the provider.",
+        "本页为依本结算单得出的本期应付款项；税务发票由出租方另行开具。",
+    ),
     "fees": Word("Fees", "费用"),
     "units": Word("Availability", "可用率"),
     "time": Word("Time of each unit", "各单元时间"),
@@ -212,6 +219,10 @@ WORDS: Mapping[str, Word] = {
     "energy": Word("Energy J", "能耗 焦耳"),
     "price": Word("Price per", "计价单位"),
     "tax": Word("Tax", "税额"),
+    "rate": Word("Tax rate %", "税率 %"),
+    "included": Word("Inside the price", "单价含税"),
+    "taxable": Word("Without tax", "不含税金额"),
+    "total": Word("With tax", "价税合计"),
     "prepaid": Word("Prepaid", "预付"),
     "entries": Word("Log entries", "日志条目"),
     "form": Word("Form", "形式"),
@@ -301,6 +312,46 @@ WORDS: Mapping[str, Word] = {
     "price.kW_month": Word("kW-month", "千瓦月"),
     "price.fixed_month": Word("month, fixed", "固定服务费"),
     "price.minimum": Word("minimum", "保底费用"),
+    # The sums of the invoice, and how each is reckoned
+    "sum.gross": Word("Fees, gross", "费用总额"),
+    "sum.unbilled": Word("Not billed", "不计费金额"),
+    "sum.net": Word("Fees, net", "费用净额"),
+    "sum.tax": Word("Tax", "税额"),
+    "sum.total": Word("Total with tax", "价税合计"),
+    "sum.prepaid": Word("Prepaid", "预付金额"),
+    "sum.set_off": Word("Credits set off", "抵扣金"),
+    "sum.payable": Word("Net payable", "本期应付净额"),
+    "sum.cash": Word("Apart: the provider pays in cash", "另付：出租方应付现金"),
+    "sum.voucher": Word("Apart: the provider gives in vouchers", "另付：出租方应发代金券"),
+    "sum.by_lessee": Word("Apart: the lessee owes", "另付：承租方应付违约金等"),
+    "reckoned.gross": Word("gross of all lines, added", "各项总额之和"),
+    "reckoned.unbilled": Word("what is not billed of all lines, added", "各项不计费金额之和"),
+    "reckoned.net": Word("gross - not billed", "费用总额 － 不计费金额"),
+    "reckoned.tax": Word("tax of all lines, added", "各项税额之和"),
+    "reckoned.total": Word(
+        "net + the tax that is not inside the prices", "费用净额 ＋ 单价未含的税额"
+    ),
+    "reckoned.prepaid": Word(
+        "lines that are due before the period, with tax", "按合同于本期之前支付的各项，含税"
+    ),
+    "reckoned.set_off": Word(
+        "of the service credits due, those that are set off", "应付服务赔偿中以抵销方式支付的部分"
+    ),
+    "reckoned.payable": Word(
+        "total - prepaid - credits set off; below zero: owed by the provider",
+        "价税合计 － 预付金额 － 抵扣金；负数为出租方应付",
+    ),
+    "reckoned.cash": Word(
+        "of the service credits due, damages and others in cash",
+        "应付服务赔偿中的违约金及其他现金部分",
+    ),
+    "reckoned.voucher": Word(
+        "of the service credits due, those in vouchers", "应付服务赔偿中以代金券支付的部分"
+    ),
+    "reckoned.by_lessee": Word(
+        "damages on the lessee's side, added; set off against nothing",
+        "承租方一侧违约金等之和，不作抵销",
+    ),
     # Kinds of credit, as a formula names them
     "kind.tiers": Word("Tiers", "分档"),
     "kind.linear_shortfall": Word("Shortfall in proportion", "按差额比例"),

@@ -17,6 +17,7 @@ from weighbridge.contract.parties import Role
 from weighbridge.judge.ledger import CONTRADICTIONS, State
 from weighbridge.settlement.claims import Standing
 from weighbridge.settlement.draft import SWAPS
+from weighbridge.settlement.invoice import InvoiceItem
 from weighbridge.settlement.maintenance import Ruling
 from weighbridge.settlement.service import STARTS
 from weighbridge.settlement.statement import SO_FAR, TO_COME
@@ -33,6 +34,8 @@ CODES: dict[str, tuple[str, ...]] = {
     "ruling": get_args(Ruling),
     "role": get_args(Role),
     "price": (*get_args(terms.Price.model_fields["unit"].annotation), "minimum"),
+    "sum": get_args(InvoiceItem),
+    "reckoned": get_args(InvoiceItem),
     "form": get_args(terms.CreditTerms.model_fields["form"].annotation),
     "exit": ("met", "not_met", "open"),
     "swap": (*SWAPS, "telemetry"),
