@@ -282,8 +282,6 @@ ELSEWHERE: Mapping[str, str] = {
     "ChallengeTerms.subsets": "collector/challenges/schedule.py",
     "AttestationTerms.required": "collector/attestation/questions.py",
     "AttestationTerms.valid_s": "collector/attestation/schedule.py",
-    "MinOutage.seconds": "weighbridge/settlement/availability.py",
-    "MinOutage.op": "weighbridge/settlement/availability.py",
     "Exclusions.downtime_excluded": "weighbridge/contract/exclusions.py",
     "Performance.probe": "weighbridge/settlement/proofs.py",
     "Performance.quantile": "weighbridge/settlement/probes.py",

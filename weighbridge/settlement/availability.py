@@ -360,7 +360,7 @@ class Measurement:
         ):
             return Outcome(0, self._denominator_s(len(parts), 0) - self.not_yet_s, 0, ())
         incidents = [
-            self._incidents(part) if part is certain else self._against(part, certain)
+            self._marked(self._incidents(part), part, certain)
             for part, certain in zip(parts, sure, strict=True)
         ]
         excluded = sum(total(clip(part.excluded, self.served)) for part in parts)
@@ -369,7 +369,8 @@ class Measurement:
         seen = sum(self._by_granularity_s(mine) for mine in incidents)
         if readings is not None and self.objective.counting.granularity in APART:
             chosen = readings.incidents(lambda one: self._by_granularity_s((one,)), most=most)
-            seen = sum(map(self._by_granularity_s, chosen))
+            incidents = list(map(self._marked, chosen, parts, sure))
+            seen = sum(map(self._by_granularity_s, incidents))
         bad = sum(total(clip(part.down, self.served)) for part in parts)
         counted = self._less_free_s(seen, len(parts), free_used_s)
         denominator = self._denominator_s(len(parts), excluded) - self.not_yet_s
@@ -481,13 +482,17 @@ class Measurement:
         found = [self._incident(outage, bad.excluded) for outage in merged]
         return tuple(incident for incident in found if incident.inside)
 
-    def _against(self, part: BadTime, sure: BadTime) -> tuple[Incident, ...]:
+    def _marked(
+        self, found: tuple[Incident, ...], part: BadTime, sure: BadTime
+    ) -> tuple[Incident, ...]:
         """The outages with what of each is held, and whether one counts also without that."""
+        if part is sure:
+            return found
         held = subtraction(part.down, sure.down)
         counted = [one.whole for one in self._incidents(sure) if one.counted]
         return tuple(
             replace(one, held=clip(held, one.whole), certain=bool(clip(tuple(counted), one.whole)))
-            for one in self._incidents(part)
+            for one in found
         )
 
     def _incident(self, outage: Interval, excluded: Intervals) -> Incident:

@@ -322,7 +322,7 @@ def test_probes_and_damages_have_their_lines() -> None:
     )
     (probed,) = found.parts[0].probes
     assert (probed.objective, probed.verdict, probed.share) == ("p", "MET", "1.000000000")
-    assert (probed.good, probed.valid, probed.scheduled) == ("10", 10, 8928)
+    assert (probed.good, probed.valid, probed.scheduled) == ("10", 10, 28 * 288)
     (late,) = found.parts[0].others
     assert (late.credit, late.highest) == ("d", "300.00")
     assert late.formula == Note("liquidated_damages", {"days_late": 3, "exact": "300"})
