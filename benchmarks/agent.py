@@ -43,9 +43,11 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 BARE = """
 import ctypes, json, sys, time
+from agent.nvml.binding import FieldValue, Library
+from agent.nvml.calls import Field
 from agent.nvml.devices import enumerate_devices
 from agent.nvml.frames import Mark, rows
-from agent.nvml.readers import READERS, Field, FieldValue, Library
+from agent.nvml.readers import READERS
 from agent.nvml.sweeper import Sweeper, answers
 from weighbridge.catalogue.readings import Tier
 
