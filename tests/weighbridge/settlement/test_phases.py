@@ -109,6 +109,40 @@ def test_each_batch_is_billed_from_its_own_acceptance(kind: str) -> None:
     assert (units["n1"], units["n2"]) == ((JUNE.seconds, "MET"), (JUNE.seconds // 2, "MET"))
 
 
+def test_a_quantity_that_a_price_names_is_that_of_all_nodes_and_begins_with_each() -> None:
+    """Twenty node-months are for ten nodes: one of them from the first day on, one from the sixteenth, three."""
+    prices = [{"unit": "node_month", "price": "1000", "quantity": "20", "proration": "days"}]
+    events = (at("batch_accepted", 0, "B0"), at("batch_accepted", 15, "B1"))
+    assert billed(drafted(*events, nodes=("n1", "n2"), pricing=prices)) == ["3000.00"]
+
+
+def test_time_of_a_node_that_was_ill_is_its_own_share_of_what_is_accepted() -> None:
+    """Of the month of one node and the half of another, a quarter of a month of the second was ill."""
+    sick = [
+        *up("n2", 0, 45 * JUNE.seconds // 60),
+        *(
+            Row(
+                *("K", "n2", slot, f"GPU-n2-{slot}", "c"),
+                (JUNE.start_s + 45 * JUNE.seconds // 60) * SECOND,
+                JUNE.end_s * SECOND,
+                State.DOWN,
+                "xid 79",
+                JUNE.end_s * SECOND,
+            )
+            for slot in range(8)
+        ),
+    ]
+    events = (at("batch_accepted", 0, "B0"), at("batch_accepted", 15, "B1"))
+    found = drafted(
+        *events,
+        rows={"n1": up("n1"), "n2": sick},
+        nodes=("n1", "n2"),
+        pay_only_healthy="true",
+    )
+    [fee] = found.parts[0].fees
+    assert (fee.gross, fee.unbilled, fee.net) == ("125280.00", "20880.00", "104400.00")
+
+
 def test_a_node_that_is_accepted_by_name_is_that_one() -> None:
     found = drafted(at("acceptance_signed", 15, "n2"), nodes=("n1", "n2"))
     assert by_unit(found)["n2"] == (JUNE.seconds // 2, "MET")
