@@ -74,7 +74,8 @@ def weight(price: Json, item: Json) -> Fraction:
 
 def time_of(price: Json, month: Seconds, service: Seconds, served: int) -> Fraction:
     """In what the price is a price of: hours, days or months."""
-    if price["unit"] in BY_TIME:
+    by_days = price["proration"] == "days"
+    if price["unit"] == "gpu_hour" or (price["unit"] == "P_day" and not by_days):
         return Fraction(served, BY_TIME[price["unit"]])
     if not served or price["proration"] == "none":
         return Fraction(bool(served))
@@ -82,7 +83,7 @@ def time_of(price: Json, month: Seconds, service: Seconds, served: int) -> Fract
         return Fraction(served, month[1] - month[0])
     days = [month[0] + step * 86400 for step in range((month[1] - month[0]) // 86400)]
     touched = [day for day in days if max(day, service[0]) < min(day + 86400, service[1])]
-    return Fraction(len(touched), len(days))
+    return Fraction(len(touched), 1 if price["unit"] == "P_day" else len(days))
 
 
 def earned(credit: Json, target: Fraction, base: Fraction, down: Seconds, served: int) -> Json:
