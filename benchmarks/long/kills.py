@@ -141,6 +141,10 @@ class House:
         node.start()
         time.sleep(self._chance.uniform(0, self._period_s))
 
+    def nobody_ended_by_itself(self) -> None:
+        for node in self.nodes:
+            assert node.alive, f"{node.name} ended, and nobody killed it"
+
     def kill_nvml_child(self) -> None:
         node = self._chance.choice(self.nodes)
         child = wait_for(lambda: children(node.pid), "an NVML child", RENEWED_S)[0]
@@ -306,6 +310,7 @@ def kill_programs(
                 if time.monotonic() > end_s:
                     break
                 PROGRAMS[name][1](house)
+                house.nobody_ended_by_itself()
                 assert not failed, failed
                 counted[name] += 1
                 if number % 50 == 0:

@@ -248,12 +248,12 @@ def test_a_document_is_served_and_printed_alike_in_its_formats_and_languages(
         (
             f"{DELIVERY}?as_of={as_of}",
             ("delivery", "lease", "--as-of", as_of),
-            {"text": "Delivery note", "csv": "交付单"},
+            {"text": "Delivery note", "csv": "交付确认单"},
         ),
         (
             acceptance(**HOUR_ONE, as_of=as_of),
             ("acceptance", "lease", *window),
-            {"csv": "Acceptance certificate", "html": "验收证书"},
+            {"csv": "Acceptance certificate", "html": "验收报告"},
         ),
     ):
         for (name, title), language in zip(titles.items(), ("en", "zh"), strict=True):
