@@ -1,5 +1,6 @@
 """Less memory than contracted: on a smaller card, or in a part of a whole one."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from weighbridge.catalogue.tables import sku
@@ -25,11 +26,12 @@ def whole(context: CheckContext) -> Iterator[Answer]:
     floor = _floor(context)
     if floor is None:
         return
+    places = _places(context.view)
     for device in context.devices():
         value, expected = context.view.value(device.uuid, READING), f"{READING} at least {floor}"
         if not isinstance(value, int):
             yield unseen(device.uuid, expected, value)
-        elif not _share(context, device, value, floor):
+        elif not _share(context, device, value, floor, places):
             yield decide(device.uuid, expected, str(value), holds=value >= floor)
 
 
@@ -38,10 +40,11 @@ def unparted(context: CheckContext) -> Iterator[Answer]:
     floor = _floor(context)
     if floor is None:
         return
+    places = _places(context.view)
     for device in context.devices():
         value, expected = context.view.value(device.uuid, READING), f"{READING} at least {floor}"
         if isinstance(value, int):
-            share = _share(context, device, value, floor)
+            share = _share(context, device, value, floor, places)
             observed = f"{value} in {share}" if share else str(value)
             yield (breached if share else met)(device.uuid, expected, observed)
 
@@ -55,15 +58,20 @@ def _floor(context: CheckContext) -> int | None:
     return floor
 
 
-def _share(context: CheckContext, device: LatestDevice, value: int, floor: int) -> str:
-    """What part of a card a device with too little memory is; empty where it is none, or was promised as one."""
+def _share(
+    context: CheckContext, device: LatestDevice, value: int, floor: int, places: Counter[object]
+) -> str:
+    """What part of a card a device with too little memory is; empty where it is none, or was promised as one.
+
+    `places`: how many whole devices each PCI address has.
+    """
     if value >= floor or context.promise.resource.virtualization in SHARES:
         return ""
     view = context.view
     limit, window = view.value(device.uuid, LIMIT), view.value(device.uuid, WINDOW)
     if device.parent is not None:
         return f"a MIG slice of {device.parent}"
-    if _is_domain(view, device):
+    if places[device.identity.readings.get("pci_bus_id")] > 1:
         return "an MPS locality domain of a card that is shown as several"
     if isinstance(limit, int) and limit < floor:
         return f"a cgroup's partition of {limit}"
@@ -74,12 +82,9 @@ def _share(context: CheckContext, device: LatestDevice, value: int, floor: int) 
     return ""
 
 
-def _is_domain(view: LatestReadings, device: LatestDevice) -> bool:
-    address = device.identity.readings.get("pci_bus_id")
-    return address is not None and any(
-        other.uuid != device.uuid and other.identity.readings.get("pci_bus_id") == address
-        for other in view.wholes()
-    )
+def _places(view: LatestReadings) -> Counter[object]:
+    found = (device.identity.readings.get("pci_bus_id") for device in view.wholes())
+    return Counter(address for address in found if address is not None)
 
 
 MEMORY_SHORT = Check(

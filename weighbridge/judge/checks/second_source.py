@@ -35,8 +35,9 @@ def agree(context: CheckContext) -> Iterator[Answer]:
     if len(versions) > 1:
         judged = met if len(set(versions)) == 1 else doubted
         yield judged("", ONE_VERSION, ", ".join(versions))
+    shown = sum(_is_whole(view, device) for device in view.wholes())
     for device in context.devices():
-        compared = list(_compared(view, device.uuid)) if _is_whole(view, device) else []
+        compared = list(_compared(view, device.uuid, shown)) if _is_whole(view, device) else []
         odd = "; ".join(filter(None, compared))
         if compared:
             yield (doubted if odd else met)(device.uuid, SAME, odd or "the same")
@@ -62,8 +63,8 @@ def _module_versions(view: LatestReadings) -> tuple[object, object]:
     )
 
 
-def _compared(view: LatestReadings, uuid: str) -> Iterator[str]:
-    """For each thing that two sources show what they disagree in; empty where they agree."""
+def _compared(view: LatestReadings, uuid: str, shown: int) -> Iterator[str]:
+    """For each thing that two sources show what they disagree in; empty where they agree. `shown`: GPUs of NVML."""
     name = view.text(uuid, "name")
     kernel_uuid, kernel_name = (view.text(uuid, f"kernel_{word}") for word in ("uuid", "name"))
     if kernel_uuid is not None:
@@ -72,7 +73,7 @@ def _compared(view: LatestReadings, uuid: str) -> Iterator[str]:
         yield "" if plain_name(kernel_name) == plain_name(name) else f"kernel_name {kernel_name}"
     yield from _ids(view, uuid)
     yield from _window(view, uuid)
-    yield from _present(view, uuid)
+    yield from _present(view, uuid, shown)
 
 
 def _ids(view: LatestReadings, uuid: str) -> Iterator[str]:
@@ -106,13 +107,12 @@ def _window(view: LatestReadings, uuid: str) -> Iterator[str]:
         yield "" if bar1 <= largest <= 2 * bar1 else f"a window of {largest} bytes on the bus"
 
 
-def _present(view: LatestReadings, uuid: str) -> Iterator[str]:
+def _present(view: LatestReadings, uuid: str, shown: int) -> Iterator[str]:
     """Where the bus is shown, and shows fewer GPUs than NVML: as many at other addresses are what a guest may see.
 
     No GPU and no module either is what a machine shows whose cards are reached in another way than over its bus.
     """
     count, address = fact(view.host, ON_THE_BUS), _address(view, uuid)
-    shown = sum(_is_whole(view, device) for device in view.wholes())
     if address is None or not isinstance(count, int) or count >= shown:
         return
     if count == 0 and not any(_module_versions(view)):
