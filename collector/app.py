@@ -12,6 +12,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from collector import control
 from collector.api.access import GATE, Gate
@@ -70,6 +71,7 @@ from collector.storage.store import CorruptStore, StorageError, Store
 from collector.storage.stores import open_store
 from collector.tls import ServerCertificate, authority_hash
 from collector.web.pages import Pages
+from collector.web.shell import Shell
 from collector.witnessing.rounds import Rounds, cosigning
 from collector.witnessing.stamping import stamping
 from weighbridge import __version__
@@ -162,7 +164,8 @@ async def running(
             require_kind(config, store, simulation)
         patience = START_SECONDS if public else math.inf
         components = await stack.enter_async_context(_components(config, store, patience))
-        routes, limits = _routes(components), config.limits
+        shell = Shell(store.info, lambda: components.fleet.now_us)
+        routes, limits = _routes(components, shell), config.limits
         bodies = Bodies(
             limits.body_bytes,
             limits.reading_bytes,
@@ -173,7 +176,7 @@ async def running(
         await stack.enter_async_context(_controlled(config, routes, bodies, doors))
         url = ""
         if public:
-            url = await stack.enter_async_context(_published(config, routes, bodies, doors))
+            url = await stack.enter_async_context(_published(config, routes, bodies, doors, shell))
             await stack.enter_async_context(beside(doors.watch(), "slow connections stay open"))
             for work in _work(components):
                 await stack.enter_async_context(work)
@@ -319,7 +322,7 @@ async def _judging(
         await task
 
 
-def _routes(components: Components) -> tuple[Route, ...]:
+def _routes(components: Components, shell: Shell) -> tuple[Route, ...]:
     """Every route of the collector. Each module that serves something adds its own here."""
     store, fleet, committer = components.store, components.fleet, components.committer
     ingest = Ingest(committer, committer.ring, components.config.limits, components.budgets)
@@ -345,7 +348,11 @@ def _routes(components: Components) -> tuple[Route, ...]:
         ChallengeApi(components.challenges, fleet, polls),
         AttestationApi(components.questions, components.challenges, fleet, polls),
         Pages(
-            recent, store.ledger, store.info, components.audits, lambda: components.judging.failure
+            shell,
+            recent,
+            store.ledger,
+            components.audits,
+            lambda: components.judging.failure,
         ),
     )
     routes = [route for one in served for route in one.routes()]
@@ -439,11 +446,11 @@ async def _controlled(
 
 @asynccontextmanager
 async def _published(
-    config: CollectorConfig, routes: Sequence[Route], bodies: Bodies, doors: Doors
+    config: CollectorConfig, routes: Sequence[Route], bodies: Bodies, doors: Doors, shell: Shell
 ) -> AsyncIterator[str]:
     gate = Gate(config.tokens, config.open_on_loopback, config.trusted_proxies)
     async with (
-        _runner(routes, bodies, gate, doors) as runner,
+        _runner(routes, bodies, gate, doors, shell.refusals) as runner,
         _certified(config) as certificate,
         _listening(config, runner, doors, certificate) as url,
     ):
@@ -505,9 +512,9 @@ def certified_names(config: CollectorConfig) -> list[str]:
 
 @asynccontextmanager
 async def _runner(
-    routes: Sequence[Route], bodies: Bodies, gate: Gate, doors: Doors
+    routes: Sequence[Route], bodies: Bodies, gate: Gate, doors: Doors, *outer: Middleware
 ) -> AsyncIterator[web.AppRunner]:
-    application = web.Application(middlewares=[attended, problems])
+    application = web.Application(middlewares=[attended, *outer, problems])
     application[DOORS] = doors
     application[GATE] = gate
     application[BODIES] = bodies

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from fractions import Fraction
 
+from weighbridge.contract.zone_data import time_zone
+
 
 def percent(share: str) -> str:
     """`99.861 %`, rounded down, so that a missed target never looks met."""
@@ -12,7 +14,13 @@ def percent(share: str) -> str:
 
 def utc(instant_us: int) -> str:
     """`2026-10-01 12:00:00`, rounded down to the second."""
-    return datetime.fromtimestamp(instant_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return local(instant_us, "UTC")
+
+
+def local(instant_us: int, zone: str) -> str:
+    """The same in a zone of the zone data."""
+    instant = datetime.fromtimestamp(instant_us // 1_000_000, UTC)
+    return instant.astimezone(time_zone(zone)).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def span(duration_us: int) -> str:

@@ -1,10 +1,11 @@
 """The picture of a ledger: lanes of coloured bars over time, as coordinates for an SVG. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from collector.documents.spelling import span, utc
+from collector.documents.spelling import local, span
 from weighbridge.judge.ledger import PRECEDENCE, TOGETHER, Row, State, StateSpan, timeline
 from weighbridge.judge.two_sides import by_slot, of_rows
 
@@ -12,6 +13,7 @@ WIDTH, LEFT, LANE = 1000, 190, 20
 MINUTE_US = 60_000_000
 WINDOWS_US = tuple(MINUTE_US * minutes for minutes in (2, 10, 60, 360, 1440))
 THINNEST = 0.75
+Spell = Callable[[int], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +43,20 @@ def window_start_us(rows: Sequence[Row], end_us: int) -> int:
 
 
 def by_node(
-    rows: Sequence[Row], names: Iterable[str], end_us: int, cadence_us: int = 0
+    rows: Sequence[Row],
+    names: Iterable[str],
+    end_us: int,
+    cadence_us: int = 0,
+    zone: str = "UTC",
 ) -> dict[str, Any]:
     """A lane for each node: as good as the worst of its slots. `cadence_us`: how far apart two agents may see
-    one change."""
+    one change. `zone`: in which times are spelled."""
     start_us = window_start_us(rows, end_us)
     lanes: dict[str, list[Row | StateSpan]] = {name: [] for name in names}
     for (node, _), slot in by_slot(rows).items():
         if node in lanes:
             lanes[node] += of_rows(slot, start_us, end_us, cadence_us)
-    return _picture(lanes, start_us, end_us, TOGETHER)
+    return _picture(lanes, start_us, end_us, TOGETHER, zone)
 
 
 def by_device(
@@ -73,14 +79,16 @@ def _picture(
     start_us: int,
     end_us: int,
     precedence: Sequence[State],
+    zone: str = "UTC",
 ) -> dict[str, Any]:
+    spell = partial(local, zone=zone)
     drawn = [
-        TimelineLane(_short(name), place * LANE, _bars(found, start_us, end_us, precedence))
+        TimelineLane(_short(name), place * LANE, _bars(found, start_us, end_us, precedence, spell))
         for place, (name, found) in enumerate(lanes.items())
     ]
     return {
         "lanes": drawn,
-        "marks": _marks(start_us, end_us),
+        "marks": _marks(start_us, end_us, spell),
         "width": WIDTH,
         "left": LEFT,
         "height": len(drawn) * LANE + 16,
@@ -93,13 +101,19 @@ def _short(name: str) -> str:
 
 
 def _bars(
-    found: Sequence[Row | StateSpan], start_us: int, end_us: int, precedence: Sequence[State]
+    found: Sequence[Row | StateSpan],
+    start_us: int,
+    end_us: int,
+    precedence: Sequence[State],
+    spell: Spell,
 ) -> list[TimelineBar]:
     spans = timeline(found, start_us, end_us, precedence)
-    return [_bar(part, start_us, end_us) for part in spans if part.state is not State.UNKNOWN]
+    return [
+        _bar(part, start_us, end_us, spell) for part in spans if part.state is not State.UNKNOWN
+    ]
 
 
-def _bar(part: StateSpan, start_us: int, end_us: int) -> TimelineBar:
+def _bar(part: StateSpan, start_us: int, end_us: int, spell: Spell) -> TimelineBar:
     scale = (WIDTH - LEFT) / (end_us - start_us)
     cause = f" ({part.cause})" if part.cause else ""
     length = part.end_us - part.start_us
@@ -107,14 +121,14 @@ def _bar(part: StateSpan, start_us: int, end_us: int) -> TimelineBar:
         part.state.value,
         round(LEFT + (part.start_us - start_us) * scale, 2),
         max(round(length * scale, 2), THINNEST),
-        f"{part.state.value}{cause}: {utc(part.start_us)} to {utc(part.end_us)}, {span(length)}",
+        f"{part.state.value}{cause}: {spell(part.start_us)} to {spell(part.end_us)}, {span(length)}",
     )
 
 
-def _marks(start_us: int, end_us: int) -> list[dict[str, Any]]:
+def _marks(start_us: int, end_us: int, spell: Spell) -> list[dict[str, Any]]:
     middle = (start_us + end_us) // 2
     return [
-        {"x": LEFT, "anchor": "start", "label": utc(start_us)},
-        {"x": (LEFT + WIDTH) / 2, "anchor": "middle", "label": utc(middle)},
-        {"x": WIDTH, "anchor": "end", "label": utc(end_us)},
+        {"x": LEFT, "anchor": "start", "label": spell(start_us)},
+        {"x": (LEFT + WIDTH) / 2, "anchor": "middle", "label": spell(middle)},
+        {"x": WIDTH, "anchor": "end", "label": spell(end_us)},
     ]

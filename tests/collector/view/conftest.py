@@ -19,6 +19,7 @@ from collector.app import problems
 from collector.judging.current_figures import Figures
 from collector.storage.store import FindingPage, StoreInfo
 from collector.web.pages import Pages
+from collector.web.shell import Shell
 from weighbridge.audit.auditing import Audit, audit
 from weighbridge.audit.portfolio import Lease, Portfolio
 from weighbridge.contract import Contract, load
@@ -276,8 +277,9 @@ async def served(
     gate = Gate({token_hash(token): bearer for token, bearer in TOKENS.items()}, True)
     api = Api(fleet, ledger, Exposition(fleet, lambda: ()), add_contract)
     info = StoreInfo(f"{SIMULATED if simulation else 'weighbridge/'}test")
-    pages = Pages(fleet, ledger, info, ScriptedAudits(), lambda: stopped)
-    application = web.Application(middlewares=[problems])
+    shell = Shell(info, lambda: fleet.now_us)
+    pages = Pages(shell, fleet, ledger, ScriptedAudits(), lambda: stopped)
+    application = web.Application(middlewares=[shell.refusals, problems])
     application[GATE] = gate
     application[BODIES] = Bodies(1 << 20, 8 << 20, 20, 20)
     for route in described((*api.routes(), *pages.routes()), "1.2.3"):

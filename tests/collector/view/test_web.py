@@ -190,7 +190,7 @@ async def test_nothing_comes_from_elsewhere_and_nothing_runs(client: Client, pag
     async with client.get(page) as response:
         policy = response.headers["Content-Security-Policy"]
         assert response.headers["X-Content-Type-Options"] == "nosniff"
-    assert policy.startswith("default-src 'none'; style-src 'self'")
+    assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self'")
     _, reader = await read(client, page)
     links = [value for _, name, value in reader.attributes if name in ("href", "src")]
     assert links
@@ -269,6 +269,45 @@ async def test_many_contracts_are_paged_and_all_are_counted(client: Client, flee
     text, _ = await read(client, "/?after=%5B1%2C+%22c47%22%5D")
     assert "c48" in text
     assert "c47 " not in text
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+async def test_a_person_is_refused_by_a_page_with_a_way_back(client: Client) -> None:
+    for path in ("/contracts/none", "/nodes/none", "/nowhere"):
+        async with client.get(path, headers=BROWSER) as response:
+            assert (response.status, response.content_type) == (404, "text/html"), path
+            text = await response.text()
+        assert "There is nothing here" in text
+        assert '<a href="/">' in text
+    async with client.get("/v1/nodes/none", headers=BROWSER) as response:
+        assert (await response.json())["code"] == "not_found", "programs' paths answer programs"
+
+
+async def test_a_page_speaks_the_language_of_its_reader_and_keeps_to_it(client: Client) -> None:
+    chinese = {"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}
+    for page in PAGES:
+        async with client.get(page, headers=chinese) as response:
+            text = await response.text()
+        assert '<html lang="zh-Hans">' in text, page
+        assert "返回" in text or "合同" in text
+    async with client.get("/?lang=en", headers=chinese) as response:
+        assert '<html lang="en">' in await response.text()
+    async with client.get("/", headers=chinese) as response:
+        assert '<html lang="en">' in await response.text(), "the choice is kept"
+
+
+async def test_a_contracts_times_are_of_its_zone_with_utc_beside(
+    client: Client, fleet: Any
+) -> None:
+    fleet.contracts["alpha"] = fleet.contracts["alpha"].model_copy(
+        update={"time_zone": "Asia/Shanghai"}
+    )
+    text, reader = await read(client, "/contracts/alpha")
+    assert "2026-09-21 21:13:20" in text
+    assert "All times are in Asia/Shanghai" in text
+    assert ("time", "title", "2026-09-21 13:13:20 UTC") in reader.attributes
 
 
 async def test_a_page_that_is_not_there_is_a_stated_refusal(client: Client) -> None:

@@ -1,0 +1,32 @@
+"""What several pages list alike: findings worst first, rows of the ledger, and where a list goes on."""
+
+import asyncio
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from collector.api import status
+from collector.api.routes import ListPage
+from collector.judging.live import Fleet
+from collector.storage.store import Ledger
+from collector.web import timeline
+from weighbridge.judge.ledger import Finding, Row
+
+NODES_SHOWN, FINDINGS_SHOWN = 32, 50
+
+
+async def worst_first(found: Sequence[Finding]) -> list[Finding]:
+    """In a thread: there may be many thousands."""
+    return await asyncio.to_thread(status.worst_first, found)
+
+
+def next_page(part: ListPage) -> str | None:
+    """The query that goes on after this part of a list."""
+    return None if part.after is None else "?" + urlencode({"after": part.after})
+
+
+async def lately(fleet: Fleet, ledger: Ledger, contract: str, node: str | None) -> list[Row]:
+    """Rows of the longest time that is drawn up to now, those that are still growing too."""
+    end_us = fleet.now_us
+    start_us = max(end_us - timeline.WINDOWS_US[-1], 0)
+    written = await asyncio.to_thread(ledger.rows, contract, start_us, end_us, None, node)
+    return [*written, *fleet.open_rows(contract, node)]

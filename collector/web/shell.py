@@ -1,0 +1,186 @@
+"""What every page stands in: its language, its zone, its headers, and how a template is rendered."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from collector.api.routes import Handler
+from collector.documents.spelling import local, percent, span
+from collector.documents.words import LANGUAGES, Language
+from collector.storage.store import StoreInfo
+from collector.web.page_words import name, say
+from weighbridge.catalogue.spoken import spoken
+from weighbridge.wire.problems import PROBLEM_TYPE
+
+HERE = Path(__file__).parent
+MARKS = {"met": "✓", "ok": "✓", "up": "✓", "breached": "✕", "unknown": "?"}
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+LANGUAGE_COOKIE = "weighbridge-lang"
+KEPT_HEADERS = frozenset({"Allow", "Retry-After", "WWW-Authenticate"})
+YEAR_S = 366 * 86_400
+UTC_NAME = "UTC"
+
+
+def language_of(request: web.Request) -> Language:
+    """What the reader asked for: in the address, before, or by the browser's settings; else English."""
+    asked = (
+        request.query.get("lang"),
+        request.cookies.get(LANGUAGE_COOKIE),
+        *(part.strip()[:2] for part in request.headers.get("Accept-Language", "").split(",")),
+    )
+    return next((one for tag in asked for one in LANGUAGES if one == tag), "en")
+
+
+def segment(text: str) -> str:
+    """A name as one segment of a path, whatever is in it."""
+    return quote(text, safe="")
+
+
+def tera(rate: int) -> str:
+    """A rate a second in units of 10^12."""
+    return f"{rate / 10**12:.6g}"
+
+
+@pass_context
+def _time(context: Context, instant_us: int) -> Markup:
+    """An instant in the page's zone, with UTC beside where that is another."""
+    utc, zone = local(instant_us, UTC_NAME), context["zone"]
+    iso = f"{utc.replace(' ', 'T')}Z"
+    if zone == UTC_NAME:
+        return Markup('<time datetime="{}">{}</time>').format(iso, utc)
+    shown = Markup('<time datetime="{}" title="{} UTC">{}</time>')
+    return shown.format(iso, utc, local(instant_us, zone))
+
+
+@pass_context
+def _both_times(context: Context, instant_us: int) -> Markup:
+    """What somebody has to keep, such as a deadline: in the page's zone, and in UTC."""
+    shown = _time(context, instant_us)
+    if context["zone"] == UTC_NAME:
+        return shown + Markup(" UTC")
+    return shown + Markup(" {} ({} UTC)").format(context["zone"], local(instant_us, UTC_NAME))
+
+
+@pass_context
+def _say(context: Context, key: str, *values: object) -> Markup:
+    """The words of a key; what is filled in is escaped, unless it is markup already."""
+    return Markup(say(key, context["language"])).format(*values)  # noqa: S704 - the table's words are ours
+
+
+@pass_context
+def _name(context: Context, kind: str, code: str) -> str:
+    return name(kind, code, context["language"])
+
+
+@pass_context
+def _said(context: Context, said: dict[str, str]) -> str:
+    """What the table of findings says, in the page's language."""
+    return said[context["language"]]
+
+
+def environment() -> Environment:
+    """Templates in which everything is escaped, and a name that is not there is an error."""
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"percent": percent, "span": span, "segment": segment, "tera": tera}
+    made.filters |= {"time": _time, "both_times": _both_times, "said": _said}
+    made.globals |= {"marks": MARKS, "spoken": spoken, "say": _say, "name": _name}
+    return made
+
+
+class Shell:
+    """Renders pages of one store. `now_us`: the instant that they are of."""
+
+    def __init__(self, info: StoreInfo, now_us: Callable[[], int]) -> None:
+        self._info = info
+        self._now_us = now_us
+        self._environment = environment()
+        files = {one.name: one.read_bytes() for one in sorted((HERE / "static").iterdir())}
+        self._files = files
+        self._environment.globals["asset"] = {
+            one: f"/static/{one}?{sha256(content).hexdigest()[:12]}"
+            for one, content in files.items()
+        }
+
+    async def page(
+        self,
+        request: web.Request,
+        template: str,
+        *,
+        zone: str = UTC_NAME,
+        status: int = 200,
+        **context: Any,
+    ) -> web.Response:
+        """Rendered in a thread: a node may have a thousand devices. What it is given must not change any more."""
+        language = language_of(request)
+        text = await asyncio.to_thread(
+            self._environment.get_template(template).render,
+            origin=self._info.origin,
+            simulation=self._info.simulation,
+            now_us=self._now_us(),
+            language=language,
+            zone=zone,
+            elsewhere=_in_language(request, "en" if language == "zh" else "zh"),
+            **context,
+        )
+        answer = web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
+        if request.query.get("lang") == language:
+            answer.set_cookie(LANGUAGE_COOKIE, language, max_age=YEAR_S, path="/", samesite="Lax")
+        return answer
+
+    @web.middleware
+    async def refusals(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """A refusal as a page, where a person asks: with what is wrong, and a way back."""
+        answer = await handler(request)
+        if answer.content_type != PROBLEM_TYPE or not _is_person(request):
+            return answer
+        problem = json.loads(cast(web.Response, answer).text or "")
+        page = await self.page(request, "error.html", status=answer.status, problem=problem)
+        for header in KEPT_HEADERS & set(answer.headers):
+            page.headers[header] = answer.headers[header]
+        return page
+
+    async def static(self, request: web.Request) -> web.Response:
+        """A file that pages name: its address changes with its content."""
+        file = request.match_info["file"]
+        if file not in self._files:
+            raise web.HTTPNotFound
+        kind = "text/css" if file.endswith(".css") else "text/javascript"
+        headers = {
+            "Content-Type": f"{kind}; charset=utf-8",
+            "Cache-Control": "max-age=86400",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return web.Response(body=self._files[file], headers=headers)
+
+
+def _is_person(request: web.Request) -> bool:
+    """Whether a browser shows the answer: what is under /v1 is for programs, whoever asks."""
+    return "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/v1/")
+
+
+def _in_language(request: web.Request, language: Language) -> str:
+    """The same page in another language."""
+    return "?" + str(request.rel_url.update_query(lang=language).query_string)
