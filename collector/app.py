@@ -84,7 +84,7 @@ from weighbridge.wire.problems import PROBLEM_TYPE, Problem
 from weighbridge.wire.report import read
 from weighbridge.wire.signing import SignatureError, key_id
 
-DRAIN_SECONDS = 4.0
+DRAIN_SECONDS = 3.0
 """Twice: for handlers, and for those that did not end by themselves."""
 
 START_SECONDS = 2.0

@@ -36,6 +36,7 @@ from tests.collector.load import Load
 from weighbridge.log.checkpoint import open_head
 from weighbridge.log.entries import ClockChecked, Entry, EntryKind, payload_type
 from weighbridge.log.merkle import leaf_hash, verify_consistency, verify_inclusion
+from weighbridge.wire.enrolment import AUTHORITY_PATH
 from weighbridge.wire.report import read
 
 StoreOf = Callable[..., Path]
@@ -298,6 +299,25 @@ def test_told_to_stop_it_answers_what_it_has_taken(store_of: StoreOf) -> None:
         directory = server.directory
     with opened(directory) as store:
         assert store.log.size > max(max(load.acknowledged) for load in loads)
+
+
+def test_told_to_stop_it_waits_for_no_reader_that_cannot_end(store_of: StoreOf) -> None:
+    with serving(store_of()) as server:
+        certificate = server.directory / "keys" / "ca.pem"
+        certificate.unlink()
+        os.mkfifo(certificate)  # a thread that reads it waits for ever
+        with contextlib.closing(server.connect()) as connection:
+            connection.request("GET", AUTHORITY_PATH)
+            reader = wait_for(lambda: _opened_for_writing(certificate), "a reader")
+            assert server.stop() == 0
+            os.close(reader)
+
+
+def _opened_for_writing(pipe: Path) -> int | None:
+    """A descriptor, once somebody reads."""
+    with contextlib.suppress(OSError):
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    return None
 
 
 def test_it_tells_the_service_manager_that_it_is_ready_and_alive(store_of: StoreOf) -> None:
