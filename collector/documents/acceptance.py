@@ -51,10 +51,10 @@ class _CertificateLayout(Page):
             for key, count in (("without_load", idle), ("load_not_known", unknown))
             if count
         )
-        start, end = (words.short_instant(at, self.speak.language) for at in made.window)
+        start, end = (self.speak.local(at).text for at in made.window)
         return self.laid_out(
             "acceptance_title",
-            f"{made.source.contract} · {start} – {end} UTC",
+            f"{made.source.contract} · {start} – {end}",
             made,
             (self.speak.name("outcome", made.verdict), made.verdict == Verdict.MET.name),
             self._facts(),
@@ -118,7 +118,7 @@ class _CertificateLayout(Page):
             Cell(trial.version),
             self.speak.verdict(trial.verdict),
             Cell(f"{trial.op} {words.number(trial.threshold)}", f"{trial.op} {trial.threshold}"),
-            Cell(trial.quantile or ""),
+            self.speak.percent(trial.quantile),
             number(trial.min_nodes),
             number(trial.duration_s) if trial.duration_s else Cell(""),
             *(number(verdicts.count(one.name)) for one in NODES),

@@ -1,7 +1,8 @@
 """Amounts of yuan in Chinese words (大写金额), as the People's Bank has them written on bills and vouchers.
 
-By 正确填写票据和结算凭证的基本规定, appendix 1 of 支付结算办法 (银发〔1997〕393号): zeros between digits are one 零; 整 ends what has
-no 分. Where it leaves a 零 to the writer (after a 万 or a 元 whose last digit is zero), none is written.
+By 正确填写票据和结算凭证的基本规定, appendix 1 of 支付结算办法 (银发〔1997〕393号): zeros between digits are one
+零; 整 ends what has no 分. Where it leaves a 零 to the writer (after a 万 or a 元 whose last digit is zero), none is
+written.
 """
 
 from decimal import Decimal

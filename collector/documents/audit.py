@@ -50,7 +50,7 @@ class _AuditLayout:
             front=tuple(self._front()),
             sections=(self._contracts(), self._accounts()),
             appendices=(),
-            closing=(say("prompts"), say("times_utc")),
+            closing=(say("prompts"), say("times_told", self.speak.zone)),
             signing=say("audit_signing"),
             signers=(SignatureLine(say("sign_for", self.speak.name("role", "auditor")), ""),),
         )

@@ -109,7 +109,8 @@ _OF_KIND: Mapping[Kind, str] = {
         "in_use_hours kilowatt_hours recognised reporting_gpus reporting_hours seen_gpus unproven"
     ),
     "time": (
-        "since from until at complete_at deadline due end expires first_in_window first_seen notice start"
+        "since from until at complete_at deadline due end expires first_in_window first_seen held_time notice "
+        "start"
     ),
     "code": (
         "contract contracts draws_on subject "
@@ -149,6 +150,9 @@ def table(
 
 def _column(speak: Speaker, key: str) -> Column:
     title = speak.say(key)
+    kind = "number" if key.startswith("state.") else KINDS.get(key, "text")
     if key in MONEY:
         title = f"{title} {speak.currency}"
-    return Column(key, title, "number" if key.startswith("state.") else KINDS.get(key, "text"))
+    if kind == "time":
+        title = speak.say("on_clocks", title, speak.zone)
+    return Column(key, title, kind)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from collector.documents import words
 from collector.documents.document_layout import Cell, DocumentLayout, Fact, Section
 from collector.documents.handover_page import Page
 from collector.documents.speaker import Speaker
@@ -41,7 +40,7 @@ class _NoteLayout(Page):
         notes = (say("differ", str(len(wrong))),) if wrong else ()
         return self.laid_out(
             "delivery_title",
-            f"{note.source.contract} · {words.short_instant(note.source.as_of, self.speak.language)}",
+            f"{note.source.contract} · {self.speak.local(note.source.as_of).text}",
             note,
             (self.speak.name("delivered", note.standing), note.standing == "complete"),
             self._facts(),
@@ -93,8 +92,8 @@ class _NoteLayout(Page):
                 Cell(one.resource),
                 self.speak.number(one.nodes),
                 self.speak.number(one.nodes_seen),
-                self.speak.local(one.due),
-                Cell("") if one.complete is None else self.speak.local(one.complete),
+                self.speak.short(one.due),
+                Cell("") if one.complete is None else self.speak.short(one.complete),
                 Cell(self.speak.name("batch", one.standing), one.standing, TONES[one.standing]),
             )
             for one in self.note.batches

@@ -25,7 +25,7 @@ class Page:
         yield fact("version_of_contract", Cell(str(source.version)))
         yield fact("text_digest", Cell(source.text_digest), "code")
         yield fact("time_zone", Cell(source.time_zone))
-        yield fact("as_of", self.speak.instant(source.as_of), "time")
+        yield fact("as_of", self.speak.both(source.as_of), "time")
 
     def tail(self, document: DeliveryNote | Certificate) -> Iterator[Fact]:
         source = document.source
@@ -115,7 +115,7 @@ class Page:
             front=tuple(front),
             sections=tuple(sections),
             appendices=(),
-            closing=(say("prompts"), say("times_utc")),
+            closing=(say("prompts"), say("times_told", self.speak.zone)),
             signing=say(signing),
             signers=signature_lines(self.speak, document.source.parties),
         )

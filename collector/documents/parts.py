@@ -1,8 +1,10 @@
 """The sections of one part of a statement: what one version of the contract rules."""
 
+import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
+from collector.documents import words
 from collector.documents.columns import STATES, Row, table
 from collector.documents.document_layout import Cell, Section
 from collector.documents.speaker import Speaker
@@ -13,6 +15,7 @@ from weighbridge.settlement.periods import HOUR_S
 from weighbridge.settlement.statement import CreditLine, Outage, Part
 
 CAP = "cap_applied"
+SHARE = re.compile(r"[0-9./]+")
 ALWAYS = ("outages", "maintenance", "claims")
 """Sections that say `none` when there is nothing: their absence would be read as an oversight."""
 
@@ -21,7 +24,7 @@ def part_sections(part: Part, speak: Speaker, several: bool) -> Iterator[Section
     """Every section of a part; `several`: there are other parts, so titles name the version."""
     suffix = ""
     if several:
-        ends = f"{speak.instant(part.start).text} – {speak.instant(part.end).text}"
+        ends = f"{speak.local(part.start).text} – {speak.local(part.end).text}"
         suffix = f" · {speak.say('version')} {part.version} · {ends}"
     for key, build in SECTIONS.items():
         rows = tuple(build(part, speak))
@@ -41,7 +44,7 @@ def _delivery(part: Part, speak: Speaker) -> Iterator[Row]:
             _hours(line.in_use_gpu_seconds, speak),
             speak.maybe(line.contracted_p_hours),
             speak.maybe(line.healthy_p_hours),
-            speak.maybe(line.utilization),
+            speak.percent(line.utilization),
             speak.maybe(line.energy_joules),
         )
 
@@ -71,9 +74,9 @@ def _units(part: Part, speak: Speaker) -> Iterator[Row]:
             Cell(unit.objective),
             Cell(unit.unit),
             speak.verdict(unit.verdict),
-            speak.numbers(*unit.availability),
+            speak.percents(*unit.availability),
             speak.numbers(*unit.availability_fraction),
-            Cell(unit.target),
+            speak.percent(unit.target),
         )
 
 
@@ -130,8 +133,8 @@ def _cadence(part: Part, speak: Speaker) -> Iterator[Row]:
             _hours(line.contracted_gpu_seconds, speak),
             _hours(line.heard_gpu_seconds, speak),
             _hours(line.sampled_gpu_seconds, speak),
-            speak.maybe(line.kept),
-            speak.number(line.coverage),
+            speak.percent(line.kept),
+            speak.percent(line.coverage),
         )
 
 
@@ -161,7 +164,7 @@ def _outages(part: Part, speak: Speaker) -> Iterator[Row]:
                 speak.short(outage.end),
                 speak.number(outage.seconds_in_period),
                 _counted(outage, speak),
-                Cell(speak.listed(_stretch(one, speak) for one in outage.held)),
+                _held(outage, speak),
                 Cell(speak.listed(speak.cause(cause, unit.unit) for cause in outage.causes)),
                 _entries(outage),
             )
@@ -173,8 +176,9 @@ def _counted(outage: Outage, speak: Speaker) -> Cell:
     return speak.yes(outage.counted)
 
 
-def _stretch(stretch: tuple[str, str], speak: Speaker) -> str:
-    return " – ".join(speak.short(edge).text for edge in stretch)
+def _held(outage: Outage, speak: Speaker) -> Cell:
+    told = (" – ".join(speak.short(edge).text for edge in one) for one in outage.held)
+    return Cell(speak.listed(told), " ".join("/".join(one) for one in outage.held))
 
 
 def _entries(outage: Outage) -> Cell:
@@ -205,9 +209,9 @@ def _probes(part: Part, speak: Speaker) -> Iterator[Row]:
         yield (
             Cell(probe.objective),
             speak.verdict(probe.verdict),
-            Cell(probe.share),
+            speak.percent(probe.share),
             Cell(probe.share_fraction),
-            Cell(probe.target),
+            speak.percent(probe.target),
             speak.number(probe.good),
             speak.number(probe.valid),
             speak.number(probe.scheduled),
@@ -272,12 +276,17 @@ def _credit(line: CreditLine, speak: Speaker) -> Row:
         Cell(line.credit),
         Cell(speak.formula(line), line.formula.code),
         speak.number(line.base),
-        Cell(line.tier or ""),
+        Cell(_tier(line.tier or "", speak), line.tier or ""),
         speak.amount(line.lowest, line.highest),
         speak.coded("form", line.form),
-        Cell("") if line.expires is None else speak.local(line.expires),
+        Cell("") if line.expires is None else speak.short(line.expires),
         Cell(speak.listed(speak.name("flag", flag) for flag in line.flags), " ".join(line.flags)),
     )
+
+
+def _tier(tier: str, speak: Speaker) -> str:
+    """A row of shares as percentages, as its ends are in it or not."""
+    return SHARE.sub(lambda found: words.percent(found[0], speak.language), tier)
 
 
 def _maintenance(part: Part, speak: Speaker) -> Iterator[Row]:
@@ -298,7 +307,7 @@ def _claims(part: Part, speak: Speaker) -> Iterator[Row]:
         yield (
             Cell(f"{due.unit}{of}", due.unit),
             speak.coded("standing", due.standing),
-            Cell("") if due.deadline is None else speak.local(due.deadline),
+            Cell("") if due.deadline is None else speak.short(due.deadline),
             speak.amount(due.earned, due.earned),
             speak.amount(due.lowest, due.highest),
         )

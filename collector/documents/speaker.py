@@ -1,5 +1,6 @@
 """One language, one currency and one zone, to lay out a statement in."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,11 @@ from weighbridge.codes import Note, Value
 from weighbridge.contract.zone_data import time_zone
 from weighbridge.settlement.statement import Cause, CreditLine
 from weighbridge.verdict import Verdict
+
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+"""As documents hold one."""
+
+CLOCK = len("2026-05-01T00:00:00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +80,41 @@ class Speaker:
         return Cell(words.instant(text, self.language), text)
 
     def short(self, text: str) -> Cell:
-        """An instant in a table of UTC times."""
-        return Cell(words.short_instant(text, self.language), text)
+        """An instant on the contract's clocks, for tables whose heads name them; with its offset in a year that has
+        several."""
+        there = self._there(text)
+        year = [there.replace(month=month, day=1).utcoffset() for month in (1, 7)]
+        if {there.utcoffset(), *year} != {there.utcoffset()}:
+            return self.local(text)
+        return Cell(words.short_instant(_clock(text, there), self.language), text)
 
     def local(self, text: str) -> Cell:
-        """An instant on the clocks of the contract, with their offset."""
-        there = datetime.fromisoformat(text).astimezone(time_zone(self.time_zone))
-        return Cell(words.instant(there.isoformat(), self.language), text)
+        """An instant on the contract's clocks, with their offset."""
+        return Cell(words.instant(_clock(text, self._there(text)), self.language), text)
+
+    def both(self, text: str) -> Cell:
+        """The same, with UTC beside it."""
+        here, utc = self.local(text).text, words.instant(text, self.language)
+        return Cell(here if here == utc else self.say("beside", here, utc), text)
+
+    @property
+    def zone(self) -> str:
+        """Whose clocks tables are in, in words."""
+        return self.name("zone", self.time_zone)
+
+    def _there(self, text: str) -> datetime:
+        return datetime.fromisoformat(text).astimezone(time_zone(self.time_zone))
+
+    def percents(self, lowest: str, highest: str) -> Cell:
+        """One share where both bounds agree, else both; raw as they are."""
+        low, high = (words.percent(share, self.language) for share in (lowest, highest))
+        if lowest == highest:
+            return Cell(low, lowest)
+        return Cell(f"{low} {self.say('to')} {high}", lowest, highest=highest)
+
+    def percent(self, share: str | None) -> Cell:
+        """A share, or nothing where it was not read."""
+        return Cell("") if share is None else self.percents(share, share)
 
     def amounts(self, lowest: str | None, highest: str | None) -> Cell:
         """An amount of money, or a range of it."""
@@ -101,7 +135,7 @@ class Speaker:
 
     def told(self, note: Note) -> str:
         """A note in words."""
-        return words.told(note, self.language)
+        return self.clocked(words.told(note, self.language))
 
     def value(self, note: Note, name: str) -> str:
         """One value of a note, or that it is absent."""
@@ -109,7 +143,7 @@ class Speaker:
 
     def made_by(self, version: Value) -> Cell:
         """Who made a document: a version, or those that judged, each with its instant."""
-        told = words.value_of(version, self.language)
+        told = self.clocked(words.value_of(version, self.language))
         if not isinstance(version, tuple):
             return Cell(told)
         notes = [one for one in version if isinstance(one, Note)]
@@ -132,13 +166,28 @@ class Speaker:
         """The kind of credit, a percentage of its base or an amount, and what it is reckoned from."""
         facts = dict(line.formula.arguments)
         pct, exact = facts.pop("pct", None), facts.pop("exact", None)
-        amount = str(exact) if pct is None else f"{pct} % × {line.base}"
+        amount = str(exact) if pct is None else self._share_of(pct, line.base)
         if pct is None and exact is None:
             amount = self.say("no_row")
         known = self.listed(self._fact(name, facts[name]) for name in sorted(facts))
         kind = self.name("kind", line.formula.code)
         return f"{kind}{self.say('colon')}{amount}" + (f" ({known})" if known else "")
 
+    def clocked(self, text: str) -> str:
+        """A text with its instants on the contract's clocks."""
+        return INSTANT.sub(lambda found: self.local(found[0]).text, text)
+
     def _fact(self, name: str, value: object) -> str:
         told = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
         return f"{self.name('fact', name)} {self.name(name, told)}"
+
+    def _share_of(self, pct: object, base: str) -> str:
+        return f"{self.say('per_cent', str(pct))} × {words.number(base)}"
+
+
+def _clock(text: str, there: datetime) -> str:
+    """The instant there, with every digit of its second."""
+    found = INSTANT.fullmatch(text)
+    digits = found[1] if found is not None and found[1] is not None else ""
+    shown = there.replace(microsecond=0).isoformat()
+    return f"{shown[:CLOCK]}{digits}{shown[CLOCK:]}"

@@ -115,7 +115,7 @@ class _Layout:
             front=tuple(self._front()),
             sections=tuple(self._sections()),
             appendices=tuple(self._appendices()),
-            closing=(say("prompts"), say("times_utc")),
+            closing=(say("prompts"), say("times_told", self.speak.zone)),
             signing=say("sign_text"),
             signers=signature_lines(self.speak, parties(statement)),
         )
@@ -133,7 +133,7 @@ class _Layout:
         ):
             yield fact(key, instant(text), "time")
         yield fact("time_zone", Cell(statement.time_zone))
-        yield fact("as_of", instant(statement.as_of), "time")
+        yield fact("as_of", self.speak.both(statement.as_of), "time")
         made_by = versions(statement)
         for name in ("engine", "judge", "tables", "zone_data", "calendars"):
             if made_by[name] != "":
@@ -347,7 +347,7 @@ class _Layout:
 
     def _change(self, note: Note) -> Row:
         path, *ends = (self.speak.value(note, name) for name in ("path", "before", "after"))
-        return Cell(path), *map(Cell, ends)
+        return Cell(path), *(Cell(self.speak.clocked(end), end) for end in ends)
 
     def _notes(self) -> Iterator[Section]:
         others = [note for note in self.statement.notes if note.code not in (*OF_ISSUED, CHANGED)]

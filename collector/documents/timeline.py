@@ -18,7 +18,7 @@ def timeline(part: Part, speak: Speaker, suffix: str) -> Section:
     several = len({time.objective for time in part.times}) > 1
     lanes = tuple(_lane(part, time, speak, several) for time in part.times)
     legend = [(state, speak.name("state", state)) for state in STATES]
-    ends = (speak.instant(part.start).text, speak.instant(part.end).text)
+    ends = (speak.local(part.start).text, speak.local(part.end).text)
     return Section(
         "timeline",
         speak.say("timeline") + suffix,
@@ -43,9 +43,9 @@ def _bar(part: Part, start: str, end: str, state: str, speak: Speaker) -> Bar:
     length = max(last - first, 1)
     left, right = ((_seconds(text) - first) * MILLION // length for text in (start, end))
     least = 1 if start < end else 0
-    return Bar(
-        state, left, max(right - left, least), f"{speak.name('state', state)}: {start} – {end}"
-    )
+    here = " – ".join(speak.short(edge).text for edge in (start, end))
+    told = f"{speak.name('state', state)}{speak.say('colon')}{here} ({start} – {end})"
+    return Bar(state, left, max(right - left, least), told)
 
 
 def _seconds(text: str) -> int:

@@ -7,6 +7,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Literal
 
 from collector.documents.audit_words import AUDIT
@@ -49,10 +50,15 @@ WORDS: Mapping[str, Word] = {
     ),
     "text_digest": Word("SHA-256 of the contract's text", "合同文本 SHA-256"),
     "time_zone": Word("Time zone", "时区"),
-    "times_utc": Word(
-        "Times in tables are UTC; intervals include their start and not their end.",
-        "表中时间均为 UTC；时间区间含起点、不含终点。",
+    "times_told": Word(
+        "Times in tables are on the clocks that their heads name ({}); JSON, CSV and web page hold them in UTC too. "
+        "Intervals include their start and not their end.",
+        "表中时间以表头所注时间为准（{}）；JSON、CSV 及网页同时载有 UTC 时间。时间区间含起点、不含终点。",
     ),
+    "beside": Word("{} ({})", "{}（{}）"),
+    "on_clocks": Word("{} ({})", "{}（{}）"),
+    "zone.Asia/Shanghai": Word("Beijing time", "北京时间"),
+    "per_cent": Word("{} %", "{}%"),
     "credits_due": Word("Service credits due", "应付服务赔偿"),
     "to": Word("to", "至"),
     "open": Word("open: the contract gives no answer", "未决：合同未作约定"),
@@ -622,6 +628,8 @@ WORDS: Mapping[str, Word] = {
 }
 
 INSTANT = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T([\d:.]+)")
+UTC = ("Z", "+00:00")
+DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
@@ -704,10 +712,18 @@ def money(amount: str, currency: str, language: Language) -> str:
     return f"{currency} {number(amount)}" if language == "en" else f"{number(amount)} {currency}"
 
 
+def percent(share: str, language: Language) -> str:
+    """`0.999850657` as `99.9850657 %`, digit for digit; anything but a decimal as it is."""
+    if not DECIMAL.fullmatch(share):
+        return share
+    sign, digits, exponent = Decimal(share).as_tuple()
+    return say("per_cent", language, f"{Decimal((sign, digits, int(exponent) + 2)):f}")
+
+
 def instant(text: str, language: Language) -> str:
     """`2026-05-01T00:00:00+08:00` as people write it, offset or UTC at the end."""
     offset = INSTANT.sub("", text)
-    return f"{short_instant(text, language)} {'UTC' if offset == 'Z' else f'UTC{offset}'}"
+    return f"{short_instant(text, language)} {'UTC' if offset in UTC else f'UTC{offset}'}"
 
 
 def short_instant(text: str, language: Language) -> str:

@@ -19,9 +19,7 @@ def read_back(words: str) -> Decimal:
     assert found is not None, words
     sign, yuan, jiao, fen = found.groups()
     whole = integer(yuan.removesuffix("零") or "零") if yuan else 0
-    parts = sum(
-        VALUES[digit] * size for digit, size in ((jiao, 10), (fen, 1)) if digit is not None
-    )
+    parts = sum(VALUES[digit] * size for digit, size in ((jiao, 10), (fen, 1)) if digit is not None)
     amount = Decimal(whole) + Decimal(parts) / 100
     return -amount if sign else amount
 

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 from collector.documents import as_csv, as_html, as_text, fonts
 from collector.documents.formats import FORMATS
 from collector.documents.statement import lay_out
-from collector.documents.words import LANGUAGES, Language, say
+from collector.documents.words import LANGUAGES, Language, percent, say
 from tests.collector.statements import examples
 from tests.collector.statements.examples import (
     DAY,
@@ -293,7 +293,7 @@ def test_the_text_holds_every_digest_and_every_unit(name: str, language: Languag
         assert made.version in text
     for unit in statement.parts[0].units:
         assert unit.unit in text
-        assert unit.availability[0] in text
+        assert percent(unit.availability[0], language) in text
 
 
 @every_text
@@ -319,8 +319,8 @@ def test_what_the_one_issued_before_said_otherwise_is_listed(
         assert isinstance(path, tuple)
         assert path_text(path) in shown
     first = {
-        "en": "Issued before: as of 2026-06-06T16:00:00Z, abc.",
-        "zh": "此前出具的版本：数据截至 2026-06-06T16:00:00Z，abc。",
+        "en": "Issued before: as of 7 Jun 2026 00:00:00 UTC+08:00, abc.",
+        "zh": "此前出具的版本：数据截至 2026年6月7日 00:00:00 UTC+08:00，abc。",
     }
     assert module is as_csv or first[language] in shown
 
@@ -382,7 +382,7 @@ def test_the_pdf_holds_the_counts_the_units_and_the_amounts(name: str, language:
     statement = STATEMENTS[name]
     text = pdf_text(FORMATS["pdf"].render(statement, language))
     wanted = [statement.contract, statement.inputs_digest, LONG if name == "ugly" else "n1"]
-    wanted += [unit.availability[0] for unit in statement.parts[0].units]
+    wanted += [percent(unit.availability[0], language) for unit in statement.parts[0].units]
     wanted += [unit.availability_fraction[0] for unit in statement.parts[0].units]
     wanted += [say(key, language) for key in ("contracted", "reporting", "healthy", "in_use")]
     wanted += [say("signatures", language), "上海云衡" if name == "ordinary" else "和林格尔"]
