@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -9,10 +10,22 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from collector.cli.operate import ask, config_option, stated
-from collector.cli.statement import as_of_option, fetch_statement, period_option
+from collector.cli.operate import ask, config_option, fail, stated
+from collector.cli.statement import (
+    as_of_option,
+    fetch_statement,
+    language_option,
+    period_option,
+)
 from collector.config import load_config
-from collector.documents.claim_letter import evidence, letter
+from collector.documents.claim_letter import LAPSED, ClaimLetter
+from collector.documents.formats import FORMATS
+from collector.documents.layouts import UnrenderableError
+from collector.documents.words import Language
+from weighbridge.settlement.worth import Claimable, totals
+
+SUFFIXES = {"text": "txt", "html": "html", "pdf": "pdf"}
+"""The formats of a letter, and how its file ends."""
 
 COLUMNS = ("contract", "period", "unit", "standing", "amount", "currency", "deadline")
 
@@ -31,12 +44,23 @@ def claims(contract_id: str | None, config_file: Path) -> None:
     if contract_id is None:
         listed = ask(config, "GET", "/v1/contracts?limit=1000")["items"]
         names = [row["contract"] for row in listed]
+    found: list[Claimable] = []
     heads = ("at most" if column == "amount" else column for column in COLUMNS)
     table = Table(*heads, box=None, pad_edge=False)
     for name in names:
-        for row in ask(config, "GET", f"/v1/contracts/{quote(str(name), safe='')}/claims")["items"]:
-            table.add_row(*(str(row[column] or "") for column in COLUMNS))
+        path = f"/v1/contracts/{quote(str(name), safe='')}/claims"
+        found += (Claimable(**row) for row in ask(config, "GET", path)["items"])
+    for one in (*found, *_totals(found)):
+        table.add_row(*(getattr(one, column) or "" for column in COLUMNS))
     Console().print(table)
+
+
+def _totals(found: Sequence[Claimable]) -> Iterator[Claimable]:
+    """By currency, of what has not lapsed; and of what has."""
+    lapsed = [one for one in found if one.standing == LAPSED]
+    for standing, claims in (("", [one for one in found if one not in lapsed]), (LAPSED, lapsed)):
+        for currency, amount in totals(claims).items():
+            yield Claimable("total", "", "", standing, None, str(amount), currency)
 
 
 @click.command()
@@ -50,10 +74,20 @@ def claims(contract_id: str | None, config_file: Path) -> None:
     default=Path(),
     help="The directory for the letter and its evidence.",
 )
+@click.option(
+    "--format", "name", type=click.Choice(list(SUFFIXES)), default="text", show_default=True
+)
+@language_option
 @config_option
 @stated
 def claim(
-    contract_id: str, period: str, as_of: str | None, output: Path, config_file: Path
+    contract_id: str,
+    period: str,
+    as_of: str | None,
+    output: Path,
+    name: str,
+    language: Language,
+    config_file: Path,
 ) -> None:
     """Write the claim for a period of CONTRACT_ID: the letter, its evidence, and the statement.
 
@@ -62,14 +96,18 @@ def claim(
     config = load_config(config_file, os.environ)
     statement = fetch_statement(config, contract_id, period, as_of)
     head = ask(config, "GET", "/v1/log/head")
-    shown = ask(config, "GET", f"/v1/contracts/{quote(contract_id, safe='')}")
+    letter = ClaimLetter(statement, head["head"], head["log_key"])
+    try:
+        body = FORMATS[name].render(letter, language)
+    except UnrenderableError as error:
+        fail(error)
     output.mkdir(parents=True, exist_ok=True)
     stem = f"claim-{contract_id.replace('/', '-')}-{period}"
     written = {
-        f"{stem}.txt": letter(statement, shown["text"], head),
-        f"{stem}-evidence.json": json.dumps(evidence(statement, head), indent=1) + "\n",
-        f"{stem}-statement.json": statement.json(),
+        f"{stem}.{SUFFIXES[name]}": body,
+        f"{stem}-evidence.json": f"{json.dumps(letter.evidence(), indent=1)}\n".encode(),
+        f"{stem}-statement.json": statement.json().encode(),
     }
-    for name, text in written.items():
-        (output / name).write_text(text, encoding="utf-8")
-        click.echo(output / name)
+    for file, content in written.items():
+        (output / file).write_bytes(content)
+        click.echo(output / file)

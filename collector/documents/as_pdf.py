@@ -135,8 +135,9 @@ def _story(layout: DocumentLayout) -> Iterator[Any]:
     for section in (*layout.front, *layout.sections):
         yield from _section(section)
     yield from _closing(layout)
-    for section in layout.appendices:
+    if layout.appendices:
         yield PageBreak()
+    for section in layout.appendices:
         yield from _section(section)
 
 
@@ -279,21 +280,22 @@ def _rectangle(left: Any, width: Any, tone: str) -> Any:
 
 
 def _listing(text: str) -> Iterator[Any]:
-    """Text that keeps its lines, in columns; a line that is too long goes on below."""
-    lines = [piece for line in text.splitlines() for piece in _pieces(line)]
-    chunk = LISTING_COLUMNS * LISTING_LINES
+    """Text that keeps its lines, in columns where it is long; a line that is too long goes on below."""
+    across = LISTING_COLUMNS if text.count("\n") > LISTING_LINES else 1
+    lines = [piece for line in text.splitlines() for piece in _pieces(line, WIDTH // across)]
+    chunk = across * LISTING_LINES
     for first in range(0, len(lines), chunk):
         page = lines[first : first + chunk]
-        height = -(-len(page) // LISTING_COLUMNS)
+        height = -(-len(page) // across)
         columns = [page[at : at + height] for at in range(0, len(page), height)]
         cells = [Preformatted("\n".join(column), style(6)) for column in columns]
-        grid = Grid([cells], colWidths=[WIDTH // LISTING_COLUMNS] * len(cells), hAlign="LEFT")
+        grid = Grid([cells], colWidths=[WIDTH // across] * len(cells), hAlign="LEFT")
         grid.setStyle(_tight())
         yield grid
 
 
-def _pieces(line: str) -> Iterator[str]:
-    room = WIDTH // LISTING_COLUMNS - 2 * INSET
+def _pieces(line: str, width: int) -> Iterator[str]:
+    room = width - 2 * INSET
     piece = ""
     for character in line:
         if stringWidth(piece + character, FONT, 6) > room:

@@ -59,6 +59,8 @@ HEADS: Mapping[str, tuple[str, ...]] = {
         "floors": "floor measure verdict least_healthy short_hours",
         "clocks": "objective unit verdict start end seconds allowed",
         "maintenance": "item start end notice ruling excluded",
+        "letter_claims": "unit standing deadline is_past amount",
+        "letter_units": "objective unit verdict availability exactly target",
         "claims": "unit standing deadline earned owed",
         "said": "event unit at party authority entry",
         "flags": "flag meaning innocent",

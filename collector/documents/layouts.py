@@ -1,13 +1,14 @@
 """The documents that the collector renders, and the layout of each."""
 
-from collector.documents import acceptance, audit, delivery, statement
+from collector.documents import acceptance, audit, claim_letter, delivery, statement
+from collector.documents.claim_letter import ClaimLetter
 from collector.documents.document_layout import DocumentLayout
 from collector.documents.words import Language
 from weighbridge.audit.auditing import Audit
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.settlement.statement import Statement
 
-Document = Statement | DeliveryNote | Certificate | Audit
+Document = Statement | DeliveryNote | Certificate | Audit | ClaimLetter
 
 
 class UnrenderableError(Exception):
@@ -23,5 +24,7 @@ def layout_of(document: Document, language: Language) -> DocumentLayout:
             return delivery.lay_out_note(document, language)
         case Certificate():
             return acceptance.lay_out_certificate(document, language)
+        case ClaimLetter():
+            return claim_letter.lay_out_letter(document, language)
         case Audit():
             return audit.lay_out_audit(document, language)

@@ -12,7 +12,7 @@ from collector.documents.timeline import timeline
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
-from weighbridge.settlement.statement import CreditLine, Outage, Part
+from weighbridge.settlement.statement import CreditLine, Outage, Part, UnitLine
 
 CAP = "cap_applied"
 SHARE = re.compile(r"[0-9./]+")
@@ -70,14 +70,19 @@ def _fees(part: Part, speak: Speaker) -> Iterator[Row]:
 
 def _units(part: Part, speak: Speaker) -> Iterator[Row]:
     for unit in part.units:
-        yield (
-            Cell(unit.objective),
-            Cell(unit.unit),
-            speak.verdict(unit.verdict),
-            speak.percents(*unit.availability),
-            speak.numbers(*unit.availability_fraction),
-            speak.percent(unit.target),
-        )
+        yield unit_row(unit, speak)
+
+
+def unit_row(unit: UnitLine, speak: Speaker) -> Row:
+    """What was promised of a unit, and what came."""
+    return (
+        Cell(unit.objective),
+        Cell(unit.unit),
+        speak.verdict(unit.verdict),
+        speak.percents(*unit.availability),
+        speak.numbers(*unit.availability_fraction),
+        speak.percent(unit.target),
+    )
 
 
 def _time(part: Part, speak: Speaker) -> Iterator[Row]:
@@ -156,18 +161,23 @@ def _reach(part: Part, speak: Speaker) -> Iterator[Row]:
 
 def _outages(part: Part, speak: Speaker) -> Iterator[Row]:
     for unit in part.units:
-        for outage in unit.outages:
-            yield (
-                Cell(unit.objective),
-                Cell(unit.unit),
-                speak.short(outage.start),
-                speak.short(outage.end),
-                speak.number(outage.seconds_in_period),
-                _counted(outage, speak),
-                _held(outage, speak),
-                Cell(speak.listed(speak.cause(cause, unit.unit) for cause in outage.causes)),
-                _entries(outage),
-            )
+        yield from outage_rows(unit, speak)
+
+
+def outage_rows(unit: UnitLine, speak: Speaker) -> Iterator[Row]:
+    """When a unit was out, whether that counts, and why."""
+    for outage in unit.outages:
+        yield (
+            Cell(unit.objective),
+            Cell(unit.unit),
+            speak.short(outage.start),
+            speak.short(outage.end),
+            speak.number(outage.seconds_in_period),
+            _counted(outage, speak),
+            _held(outage, speak),
+            Cell(speak.listed(speak.cause(cause, unit.unit) for cause in outage.causes)),
+            _entries(outage),
+        )
 
 
 def _counted(outage: Outage, speak: Speaker) -> Cell:

@@ -1,11 +1,12 @@
 """One language, one currency and one zone, to lay out a statement in."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from collector.documents import words
+from collector.documents.amount_in_words import CURRENCY, in_words
 from collector.documents.document_layout import Cell, Fact, Kind
 from collector.documents.words import Language
 from weighbridge.catalogue.findings import Said
@@ -126,6 +127,13 @@ class Speaker:
         if lowest == highest:
             return Cell(low, lowest)
         return Cell(f"{low} {self.say('to')} {high}", lowest, highest=highest)
+
+    def amount_in_words(self, *amounts: str | None) -> Iterator[str]:
+        """An amount of yuan, or both ends of a range, in Chinese words beside its digits, as it is signed in China; of
+        other currencies nothing."""
+        told = [in_words(one) for one in dict.fromkeys(amounts) if one is not None]
+        if self.currency == CURRENCY and all(told) and None not in amounts:
+            yield self.say("in_words", f" {self.say('to')} ".join(told))
 
     def amount(self, lowest: str | None, highest: str | None) -> Cell:
         """The number of an amount, for a column whose head names the currency."""

@@ -1,6 +1,7 @@
 """Every word of the renderings, in both languages, in one table; and how numbers, times and money are written.
 
-Those of the delivery note and the certificate alone come from `handover_words`, those of an audit from `audit_words`.
+Those of the delivery note and the certificate alone come from `handover_words`, those of an audit from `audit_words`,
+those of a claim letter from `letter_words`.
 """
 
 import json
@@ -12,6 +13,7 @@ from typing import Literal
 
 from collector.documents.audit_words import AUDIT
 from collector.documents.handover_words import HANDOVER
+from collector.documents.letter_words import LETTER
 from collector.documents.word import Word
 from weighbridge.codes import Note, Value
 from weighbridge.settlement.statement import path_text
@@ -58,6 +60,8 @@ WORDS: Mapping[str, Word] = {
     "beside": Word("{} ({})", "{}（{}）"),
     "on_clocks": Word("{} ({})", "{}（{}）"),
     "zone.Asia/Shanghai": Word("Beijing time", "北京时间"),
+    "in_words": Word("In Chinese words: {}", "大写：{}"),
+    "days_hours": Word("{} d {} h", "{} 天 {} 小时"),
     "per_cent": Word("{} %", "{}%"),
     "credits_due": Word("Service credits due", "应付服务赔偿"),
     "to": Word("to", "至"),
@@ -625,6 +629,7 @@ WORDS: Mapping[str, Word] = {
     "page": Word("Page {} of {}", "第 {} 页，共 {} 页"),
     **HANDOVER,
     **AUDIT,
+    **LETTER,
 }
 
 INSTANT = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T([\d:.]+)")

@@ -5,10 +5,9 @@ from fractions import Fraction
 
 import pytest
 
-from collector.documents.claim_letter import letter
 from tests.collector.statements.examples import ordinary
 from weighbridge.contract import load
-from weighbridge.settlement.worth import claimable, to_next_tier_s
+from weighbridge.settlement.worth import claimable, to_next_tier_s, totals
 
 TERMS = """\
 contract_id: K
@@ -67,20 +66,11 @@ def test_only_what_was_earned_can_be_claimed() -> None:
     assert [(one.unit, one.amount) for one in claimable(shown)] == [("y", "1.50")]
 
 
-def test_the_letter_shows_held_time_as_a_range_and_its_amounts_as_the_most_that_can_be_owed() -> (
-    None
-):
-    statement = ordinary()
-    part = statement.parts[0]
-    unit = part.units[0]
-    credit = replace(unit.credits[0], lowest="0.00", highest="5.00")
-    held = replace(unit, verdict="UNKNOWN", availability_fraction=("1/2", "1/1"), credits=(credit,))
-    plain, open_ended = (
-        letter(replace(statement, parts=(replace(part, units=(one,)),)), TERMS, {"head": "h"})
-        for one in (unit, held)
-    )
-    told = "Some time is still to come, or is unknown and held by the contract:\nthe amounts are the most"
-    assert (told in plain, told in open_ended) == (False, True)
-    assert f"{unit.objective} / {unit.unit}: 1/2 to 1/1 of the time, {unit.target} promised" in (
-        open_ended
-    )
+def test_what_is_claimed_adds_up_by_currency_to_the_last_digit() -> None:
+    one = claimable(ordinary())[0]
+    amounts = [("EUR", "0.1"), ("EUR", "0.2"), ("CNY", "99999999999999999999.99"), ("CNY", "0.01")]
+    found = totals(replace(one, currency=currency, amount=amount) for currency, amount in amounts)
+    assert {currency: str(amount) for currency, amount in found.items()} == {
+        "EUR": "0.3",
+        "CNY": "100000000000000000000.00",
+    }

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sqlite3
 import subprocess
 import time
@@ -443,12 +444,17 @@ def test_what_can_be_claimed_is_listed_until_when_and_written_as_a_letter(
     words = ("claim", "lease", "--period", MONTH, "--as-of", as_of, "-o", tmp_path / "claim")
     shown = weighbridge(*words, "--config", store / CONFIG).stdout.split()
     letter, evidence, statement = (Path(line).read_text() for line in shown)
-    assert "From: L\nTo:   P" in letter
-    assert "n1.0: 372.00 EUR (open, to be claimed before " in letter
+    assert re.search(r"^To +P\nClaimant +L$", letter, re.MULTILINE)
+    assert "Amount claimed: EUR 744.00\nTo be claimed before " in letter
     digest = hashlib.sha256(statement.encode()).hexdigest()
     assert digest in letter
     assert json.loads(evidence)["statement"]["sha256"] == digest
-    assert MONTH in weighbridge("claims", "lease", "--config", store / CONFIG).stdout
+    chinese = weighbridge(*words, "--lang", "zh", "--format", "html", "--config", store / CONFIG)
+    page = Path(chinese.stdout.split()[0])
+    assert (page.suffix, "索赔函" in page.read_text()) == (".html", True)
+    listed = weighbridge("claims", "lease", "--config", store / CONFIG).stdout
+    assert MONTH in listed
+    assert re.search(r"^total +744\.00 +EUR", listed, re.MULTILINE)
 
 
 @pytest.mark.slow

@@ -1,8 +1,9 @@
 """What a statement is worth to the lessee: what can be claimed, what was earned, how far it is to the next tier."""
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 from weighbridge.contract import Contract
@@ -43,6 +44,14 @@ def claimable(statement: Statement) -> list[Claimable]:
         for due in part.dues
         if due.earned is not None and Fraction(due.earned) > 0
     ]
+
+
+def totals(claims: Iterable[Claimable]) -> dict[str, Decimal]:
+    """What they are together, by currency, to the last digit."""
+    found: dict[str, Decimal] = {}
+    for one in claims:
+        found[one.currency] = found.get(one.currency, Decimal(0)) + Decimal(one.amount)
+    return found
 
 
 def to_next_tier_s(contract: Contract, statement: Statement) -> int | None:

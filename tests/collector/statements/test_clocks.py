@@ -21,7 +21,7 @@ def in_beijing(document: Document) -> Document:
     if source is None:
         return document
     moved = replace(source, time_zone="Asia/Shanghai")
-    return replace(document, source=moved)  # type: ignore[call-arg]
+    return replace(document, source=moved)
 
 
 DOCUMENTS = [in_beijing(made) for made in (ordinary(), ugly(), note(), certificate())]

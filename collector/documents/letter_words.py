@@ -1,0 +1,59 @@
+"""The words that a claim letter has beyond those of a statement."""
+
+from collections.abc import Mapping
+
+from collector.documents.word import Word
+
+LETTER: Mapping[str, Word] = {
+    "letter_title": Word("Claim for service credits", "索赔函"),
+    "letter_final": Word("on the final statement", "依据终版结算单"),
+    "letter_provisional": Word("on a provisional statement", "依据待确认结算单"),
+    "letter_to": Word("To", "致"),
+    "letter_from": Word("Claimant", "索赔方"),
+    "letter_subject": Word("About", "事由"),
+    "letter_about": Word(
+        "Contract {}, billing period {}: service below what was promised",
+        "合同（编号：{}）{} 结算周期服务未达约定标准的赔偿事宜",
+    ),
+    "registered": Word("{}, registration {}", "{}（统一社会信用代码／登记号：{}）"),
+    "letter_total": Word("Amount claimed", "索赔金额合计"),
+    "letter_nothing": Word("In this period no credit was earned.", "本结算周期内未产生服务赔偿。"),
+    "letter_body": Word("The claim", "致函内容"),
+    "letter_claimed": Word(
+        "Under the contract named above, the units listed below did not receive the service that it promises for the "
+        "period. We claim the credits that the contract gives for it, as the attached statement reckons them.",
+        "依据上述合同，下列单元在本结算周期内未达到合同约定的服务标准。现依约提出索赔，"
+        "金额以所附结算单的计算为准，请贵方按合同约定予以确认并支付或抵扣。",
+    ),
+    "letter_most": Word(
+        "Some time is still to come, or is unknown and held by the contract: the amounts are the most that can be "
+        "owed, as the attached statement shows line by line.",
+        "部分时间尚未到来，或属未知且依约暂予保留：所列金额为可能应付的最高额，逐项见所附结算单。",
+    ),
+    "letter_until": Word(
+        "To be claimed before {}: as of {} there was {} left.",
+        "申请截止（不含）：{}。截至 {}，尚未逾期，剩余 {}。",
+    ),
+    "letter_past": Word(
+        "Was to be claimed before {}: as of {} that is past.",
+        "申请截止（不含）：{}。截至 {}，已逾期。",
+    ),
+    "letter_lapsed": Word(
+        "Lapsed, and not part of the amount: {}.", "已逾期失效、未计入合计的金额：{}。"
+    ),
+    "letter_claims": Word("Credits claimed", "索赔明细"),
+    "letter_units": Word("What was promised, and what came", "约定标准与实际情况"),
+    "letter_evidence": Word("What the claim rests on", "证据"),
+    "letter_log": Word("Head of the log that holds the evidence", "存证日志的检查点"),
+    "letter_attached": Word("Attached", "附件"),
+    "attached_statement": Word(
+        "1. Statement of service ({}), as canonical JSON, SHA-256 {}",
+        "1. 服务结算单（{}），规范 JSON，SHA-256：{}",
+    ),
+    "attached_evidence": Word(
+        "2. List of evidence: outages, notices, and the versions that judged",
+        "2. 证据清单：故障、通知及判定所用版本",
+    ),
+    "is_past": Word("Past, as of the statement", "截至数据时间是否逾期"),
+    "letter_sign": Word("Signed for the lessee.", "特此函告。"),
+}
