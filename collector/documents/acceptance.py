@@ -19,6 +19,7 @@ WATT_MILLIWATTS, KILO = 1000, 1000
 SCALES = {"power_draw_milliwatts": WATT_MILLIWATTS}
 """By what a reading is divided to be shown."""
 
+SIGNS = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}
 NODES = (Verdict.MET, Verdict.BREACHED, Verdict.UNKNOWN)
 """Of each verdict on its nodes a test has a column."""
 
@@ -117,7 +118,10 @@ class _CertificateLayout(Page):
             Cell(trial.probe),
             Cell(trial.version),
             self.speak.verdict(trial.verdict),
-            Cell(f"{trial.op} {words.number(trial.threshold)}", f"{trial.op} {trial.threshold}"),
+            Cell(
+                f"{SIGNS[trial.op]} {words.number(trial.threshold)}",
+                f"{trial.op} {trial.threshold}",
+            ),
             self.speak.percent(trial.quantile),
             number(trial.min_nodes),
             number(trial.duration_s) if trial.duration_s else Cell(""),

@@ -116,7 +116,7 @@ _OF_KIND: Mapping[Kind, str] = {
     ),
     "code": (
         "contract contracts draws_on subject "
-        "batch board_part code credit driver event flag host_serial measure new node "
+        "batch board_part credit driver event flag host_serial measure new node "
         "objective old path pci probe probe_version registration resource serial sku slot "
         "slots tier unit uuid vbios"
     ),

@@ -1,5 +1,6 @@
 """The layout of a delivery note. Pure; says nothing that the note does not say, and of a code what it means."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from weighbridge.catalogue.findings import meaning
 from weighbridge.handover.documents import DeliveryNote, Difference
 from weighbridge.judge.checks.check import NOT_REPORTED
 from weighbridge.verdict import Verdict
+
+BOUND = re.compile(r"(?P<what>\S+) at (?P<way>least|most) (?P<edge>\S+)")
+"""What a check says that it expects of a number."""
 
 TONES = {
     "in_time": Verdict.MET,
@@ -104,15 +108,28 @@ class _NoteLayout(Page):
         rows = [
             (
                 Cell(one.unit),
-                Cell(one.code),
+                self._what(one),
                 self.speak.verdict(one.verdict),
-                Cell(one.expected),
+                Cell(self._expected(one.expected), one.expected),
                 self._observed(one),
                 Cell(one.uuid),
             )
             for one in self.note.differences
         ]
         return self.section("different", rows)
+
+    def _what(self, one: Difference) -> Cell:
+        """What differs, in words."""
+        row = meaning(one.code)
+        told = one.code if row is None else self.speak.said(row.says(Verdict[one.verdict]))
+        return Cell(told, one.code)
+
+    def _expected(self, text: str) -> str:
+        """A bound in words of the language; anything else as the contract has it."""
+        found = BOUND.fullmatch(text)
+        if found is None:
+            return text
+        return self.speak.say(f"bound.at_{found['way']}", found["what"], found["edge"])
 
     def _to_do(self) -> Iterator[Section]:
         """What the codes of the differences mean, and what to do about each, in order; empty where none has a row."""

@@ -58,7 +58,7 @@ class Page:
     def said(self, said: Sequence[NoticeLine]) -> Section:
         rows = [
             (
-                Cell(one.event),
+                self.speak.coded("event", one.event),
                 Cell(one.unit),
                 self.speak.short(one.at),
                 Cell(one.party),

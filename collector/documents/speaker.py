@@ -9,7 +9,7 @@ from collector.documents import words
 from collector.documents.amount_in_words import CURRENCY, in_words
 from collector.documents.document_layout import Cell, Fact, Kind
 from collector.documents.words import Language
-from weighbridge.catalogue.findings import Said
+from weighbridge.catalogue.findings import Said, meaning
 from weighbridge.codes import Note, Value
 from weighbridge.contract.zone_data import time_zone
 from weighbridge.settlement.statement import Cause, CreditLine
@@ -162,11 +162,15 @@ class Speaker:
         return self.say("comma").join(items)
 
     def cause(self, cause: Cause, unit: str) -> str:
-        """The state in words; the cause itself is the ledger's. Its unit is named where it is not that of the line."""
+        """The state in words; the cause itself is the ledger's, in Chinese with what it means.
+
+        Its unit is named where it is not that of the line.
+        """
+        row = meaning(cause.cause) if self.language == "zh" else None
         told = (
             cause.unit if cause.unit != unit else "",
             self.name("state", cause.state),
-            cause.cause,
+            cause.cause if row is None else self.say("beside", cause.cause, row.means.zh),
         )
         return self.say("colon").join(part for part in told if part)
 

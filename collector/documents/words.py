@@ -639,6 +639,8 @@ MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 
 CODED: Mapping[str, Mapping[str, str]] = {
+    "event": {"event": "event"},
+    "event_of_all": {"event": "event"},
     "weighed": {"verdict": "proof"},
     "weighed_because": {"verdict": "proof", "reason": "because"},
 }

@@ -174,3 +174,20 @@ def test_the_pdf_holds_what_is_signed(name: str, language: Language) -> None:
     wanted = [document.source.inputs_digest, say("signatures", language), *document.flags]
     wanted += [say("simulated", language)] if name.startswith("ugly") else ["GPU-n1-0", "n2.1"]
     assert [one for one in wanted if re.sub(r"\s+", "", one) not in text] == []
+
+
+def test_a_chinese_note_tells_differences_bounds_and_events_in_chinese_and_machines_read_codes() -> (
+    None
+):
+    document = DOCUMENTS["delivery"]
+    text = FORMATS["text"].render(document, "zh").decode()
+    assert "当前生效的功率上限低于约定值" in text
+    assert "power_limit_enforced_milliwatts 不低于 700000" in text
+    assert "签署验收" in text
+    rows = list(
+        csv.DictReader(io.StringIO(FORMATS["csv"].render(document, "zh").decode("utf-8-sig")))
+    )
+    told = {(one["section"], one["column"]): one["value"] for one in rows}
+    assert told["different", "code"] == "power_capped"
+    assert told["different", "expected"] == "power_limit_enforced_milliwatts at least 700000"
+    assert told["said", "event"] == "acceptance_signed"

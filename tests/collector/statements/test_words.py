@@ -15,6 +15,7 @@ from weighbridge.contract import money as terms
 from weighbridge.contract.evidence import Late
 from weighbridge.contract.parties import Role
 from weighbridge.judge.ledger import CONTRADICTIONS, State
+from weighbridge.notices.rules import EVENTS
 from weighbridge.settlement.claims import Standing
 from weighbridge.settlement.draft import SWAPS
 from weighbridge.settlement.invoice import InvoiceItem
@@ -47,6 +48,8 @@ CODES: dict[str, tuple[str, ...]] = {
     "trial": ("challenge", "notice", "reading"),
     "load": ("duration", "half"),
     "note": get_args(codes.NoteCode),
+    "event": tuple(EVENTS),
+    "bound": ("at_least", "at_most"),
     "proof": tuple(ChallengeVerdict),
     "because": tuple(VerdictReason),
     "kind": (
