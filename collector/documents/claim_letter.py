@@ -125,7 +125,9 @@ class _LetterLayout:
 
     def _notes(self) -> Iterator[str]:
         """The amount in words, the nearest deadline of what is open or was, and what lapsed."""
-        yield from self.speak.amount_in_words(self._total().raw or "0")
+        total = self._total().raw
+        if in_words := self.speak.in_words(total, total):
+            yield self.speak.say("in_words", in_words)
         found = [one.deadline for one in self.due if one.deadline is not None]
         waiting = [
             one.deadline for one in self.due if one.deadline is not None and one.standing == "open"

@@ -5,9 +5,9 @@ from dataclasses import replace
 from decimal import Decimal
 
 from collector.documents.columns import Row, table
-from collector.documents.document_layout import Cell, Section
+from collector.documents.document_layout import Cell, Fact, Section
 from collector.documents.speaker import Speaker
-from weighbridge.settlement.invoice import Invoice, invoice_of
+from weighbridge.settlement.invoice import Bounds, Invoice, invoice_of
 from weighbridge.settlement.statement import Statement
 
 WHERE_ANY = ("prepaid", "voucher")
@@ -21,7 +21,22 @@ def invoice_sections(statement: Statement, speak: Speaker) -> Iterator[Section]:
     told = table(speak, "invoice_lines", lines, note=speak.say("invoice_note"))
     yield replace(told, page="first")
     yield table(speak, "invoice_taxes", list(_taxes(invoice, speak)))
-    yield replace(table(speak, "invoice", list(_sums(invoice, speak))), page="last")
+    facts = tuple(_in_words(invoice, speak))
+    yield replace(table(speak, "invoice", list(_sums(invoice, speak))), facts=facts, page="last")
+
+
+def _in_words(invoice: Invoice, speak: Speaker) -> Iterator[Fact]:
+    """What is signed for, without tax and with it; of yuan alone."""
+    taxable = sum((line.taxable for line in invoice.taxes), Decimal(0))
+    amounts = {
+        "words_taxable": Bounds(taxable, taxable),
+        "words_tax": invoice.sums["tax"],
+        "words_total": invoice.sums["total"],
+        "words_payable": invoice.sums["payable"],
+    }
+    for key, amount in amounts.items():
+        if told := speak.in_words(_text(amount.lowest), _text(amount.highest)):
+            yield speak.fact(key, Cell(told))
 
 
 def _lines(invoice: Invoice, speak: Speaker, several: bool) -> Iterator[Row]:

@@ -1,7 +1,7 @@
 """One language, one currency and one zone, to lay out a statement in."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -128,12 +128,12 @@ class Speaker:
             return Cell(low, lowest)
         return Cell(f"{low} {self.say('to')} {high}", lowest, highest=highest)
 
-    def amount_in_words(self, *amounts: str | None) -> Iterator[str]:
-        """An amount of yuan, or both ends of a range, in Chinese words beside its digits, as it is signed in China; of
-        other currencies nothing."""
-        told = [in_words(one) for one in dict.fromkeys(amounts) if one is not None]
-        if self.currency == CURRENCY and all(told) and None not in amounts:
-            yield self.say("in_words", f" {self.say('to')} ".join(told))
+    def in_words(self, lowest: str | None, highest: str | None) -> str:
+        """An amount of yuan, or both ends of a range, in Chinese words, as it is signed in China; else nothing."""
+        if self.currency != CURRENCY or lowest is None or highest is None:
+            return ""
+        told = [in_words(one) for one in dict.fromkeys((lowest, highest))]
+        return f" {self.say('to')} ".join(told) if all(told) else ""
 
     def amount(self, lowest: str | None, highest: str | None) -> Cell:
         """The number of an amount, for a column whose head names the currency."""

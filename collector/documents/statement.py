@@ -144,6 +144,8 @@ class _Layout:
         yield fact("json_digest", Cell(statement.digest), "code")
 
     def _amount_notes(self) -> Iterator[str]:
+        if in_words := self.speak.in_words(self.statement.lowest, self.statement.highest):
+            yield self.speak.say("in_words", in_words)
         under_way = UNDER_WAY in self.statement.flags
         if under_way:
             yield self.speak.name("flag", UNDER_WAY)

@@ -188,6 +188,33 @@ def test_damages_of_each_side_stand_apart_and_are_set_off_against_nothing() -> N
 
 
 @both_languages
+def test_what_is_signed_for_stands_in_chinese_words_without_tax_and_with_it(
+    language: Language,
+) -> None:
+    text = FORMATS["csv"].render(taxed(rate="0.1", included="true"), language).decode("utf-8-sig")
+    rows = [row for row in csv.DictReader(io.StringIO(text)) if row["section"] == "invoice"]
+    told = {row["column"]: row["value"] for row in rows if row["column"].startswith("words_")}
+    assert told == {
+        "words_taxable": "人民币伍万贰仟元整",
+        "words_tax": "人民币伍仟贰佰元整",
+        "words_total": "人民币伍万柒仟贰佰元整",
+        "words_payable": "人民币伍万柒仟贰佰元整",
+    }
+
+
+def test_a_range_is_in_words_at_both_ends_and_another_currency_or_an_open_amount_has_none() -> None:
+    given = owed({"set_off": ("10.00", "20.00")}, "10.00", "20.00")
+    shown = FORMATS["text"].render(given, "zh").decode()
+    assert "大写：人民币壹拾元整 至 人民币贰拾元整" in shown
+    assert "人民币伍万柒仟壹佰捌拾元整 至 人民币伍万柒仟壹佰玖拾元整" in shown
+    euros = FORMATS["text"].render(replace(given, currency="EUR"), "zh").decode()
+    assert "大写" not in euros
+    left_open = FORMATS["text"].render(replace(given, lowest=None, highest=None), "zh").decode()
+    assert "应付净额（大写）" not in left_open
+    assert "价税合计（大写）" in left_open
+
+
+@both_languages
 def test_the_csv_says_the_same_in_every_language(language: Language) -> None:
     given = owed({"set_off": ("10.00", "20.00")}, "10.00", "20.00")
     text = FORMATS["csv"].render(given, language).decode("utf-8-sig")
