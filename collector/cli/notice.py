@@ -3,6 +3,7 @@
 Without a key of the party the collector attests that an administrator said so; the statement shows which.
 """
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,19 @@ from urllib.parse import quote
 
 import click
 
-from collector.cli.operate import ask, config_option, stated
+from collector.cli.operate import ask, config_option, fail, stated
+from collector.cli.statement import (
+    format_option,
+    language_option,
+    output_option,
+    print_document,
+)
 from collector.config import load_config
+from collector.documents.notice_letter import notice_letter
+from collector.documents.words import Language
 from collector.judging.statements import StatementError, instant
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.log.checkpoint import is_simulated
 from weighbridge.log.entries import EntryKind, payload_type
 from weighbridge.process.files import write_new_file
 from weighbridge.process.settings import ConfigError
@@ -124,6 +134,34 @@ def claim(contract_id: str, period: str, unit: str | None, **where: Any) -> None
     """File the claim for the credits of a period."""
     said = {"kind": "claim", "period": period, "unit": unit, "objective": None}
     _say(contract_id, said, **where)
+
+
+@notice.command("show")
+@click.argument("contract_id")
+@click.argument("entry", type=int)
+@format_option
+@language_option
+@output_option
+@config_option
+@stated
+def show(
+    contract_id: str,
+    entry: int,
+    name: str,
+    language: Language,
+    output: Path | None,
+    config_file: Path,
+) -> None:
+    """Print the notice of CONTRACT_ID that is ENTRY of the log, as a letter with its receipt."""
+    config = load_config(config_file, os.environ)
+    path = f"/v1/contracts/{quote(contract_id, safe='')}"
+    after = quote(json.dumps([entry - 1]))
+    found = ask(config, "GET", f"{path}/notices?limit=1&after={after}")["items"]
+    if not found or found[0]["index"] != entry:
+        fail(f"entry {entry} is no notice of {contract_id}")
+    origin = ask(config, "GET", "/v1/log/head")["head"]
+    text = ask(config, "GET", path)["text"]
+    print_document(notice_letter(found[0], text, is_simulated(origin)), name, language, output)
 
 
 @click.group()

@@ -8,7 +8,7 @@ from collector.documents.columns import Row, table
 from collector.documents.document_layout import Cell, DocumentLayout, Fact, Section
 from collector.documents.parts import outage_rows, unit_row
 from collector.documents.speaker import Speaker
-from collector.documents.statement import parties, signature_lines
+from collector.documents.statement import named, parties, signature_lines
 from collector.documents.words import Language
 from weighbridge.contract import Party
 from weighbridge.contract.scalars import MICROSECONDS, read_instant_us
@@ -100,17 +100,12 @@ class _LetterLayout:
     def _facts(self) -> Iterator[Fact]:
         statement, fact, speak = self.letter.statement, self.speak.fact, self.speak
         for key, role in (("letter_to", "provider"), ("letter_from", "lessee")):
-            yield fact(key, Cell(self._named(self._party(role))))
+            yield fact(key, Cell(named(self._party(role), speak)))
         about = speak.say("letter_about", statement.contract, statement.period)
         yield fact("letter_subject", Cell(about))
         yield fact("from", speak.both(statement.start), "time")
         yield fact("until", speak.both(statement.end), "time")
         yield fact("as_of", speak.both(statement.as_of), "time")
-
-    def _named(self, party: Party) -> str:
-        if party.registration is None:
-            return party.name
-        return self.speak.say("registered", party.name, party.registration)
 
     def _alive(self) -> list[Claimable]:
         return [one for one in self.due if one.standing != LAPSED]

@@ -61,6 +61,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
         "maintenance": "item start end notice ruling excluded",
         "letter_claims": "unit standing deadline is_past amount",
         "letter_units": "objective unit verdict availability exactly target",
+        "notice_details": "detail told",
         "claims": "unit standing deadline earned owed",
         "said": "event unit at party authority entry",
         "flags": "flag meaning innocent",

@@ -1,14 +1,15 @@
 """The documents that the collector renders, and the layout of each."""
 
-from collector.documents import acceptance, audit, claim_letter, delivery, statement
+from collector.documents import acceptance, audit, claim_letter, delivery, notice_letter, statement
 from collector.documents.claim_letter import ClaimLetter
 from collector.documents.document_layout import DocumentLayout
+from collector.documents.notice_letter import NoticeLetter
 from collector.documents.words import Language
 from weighbridge.audit.auditing import Audit
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.settlement.statement import Statement
 
-Document = Statement | DeliveryNote | Certificate | Audit | ClaimLetter
+Document = Statement | DeliveryNote | Certificate | Audit | ClaimLetter | NoticeLetter
 
 
 class UnrenderableError(Exception):
@@ -26,5 +27,7 @@ def layout_of(document: Document, language: Language) -> DocumentLayout:
             return acceptance.lay_out_certificate(document, language)
         case ClaimLetter():
             return claim_letter.lay_out_letter(document, language)
+        case NoticeLetter():
+            return notice_letter.lay_out_notice(document, language)
         case Audit():
             return audit.lay_out_audit(document, language)

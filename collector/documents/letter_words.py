@@ -1,4 +1,4 @@
-"""The words that a claim letter has beyond those of a statement."""
+"""The words that a claim letter and a notice have beyond those of a statement."""
 
 from collections.abc import Mapping
 
@@ -55,5 +55,37 @@ LETTER: Mapping[str, Word] = {
         "2. 证据清单：故障、通知及判定所用版本",
     ),
     "is_past": Word("Past, as of the statement", "截至数据时间是否逾期"),
+    # A notice, as a letter
+    "notice_title.maintenance": Word("Notice of maintenance", "维护通知书"),
+    "notice_title.cause": Word("Notice of a cause", "原因说明函"),
+    "notice_title.claim": Word("Claim", "索赔通知书"),
+    "notice_title.event": Word("Notice", "工作联系函"),
+    "notice_title.cancelled": Word("Notice of termination", "解除合同通知书"),
+    "notice_title.not_delivered": Word("Demand for delivery", "催告函（逾期未交付）"),
+    "notice_title.delivered": Word("Notice of delivery", "交付通知书"),
+    "notice_title.acceptance_signed": Word("Notice of acceptance", "验收确认书"),
+    "notice_title.acceptance_refused": Word("Refusal of acceptance", "拒收通知书（书面异议）"),
+    "notice_title.batch_accepted": Word("Acceptance of a batch", "分批验收确认书"),
+    "notice_title.fault_reported": Word("Report of a fault", "故障报修单"),
+    "notice_title.maintenance_withdrawn": Word("Maintenance called off", "维护撤回通知书"),
+    "notice_title.claim_accepted": Word("Answer to a claim", "索赔答复函"),
+    "notice_title.claim_refused": Word("Answer to a claim", "索赔答复函"),
+    "notice_title.credit_paid": Word("Notice of payment", "付款通知书"),
+    "notice_title.credit_set_off": Word("Notice of set-off", "抵销通知书"),
+    "notice_title.period_agreed": Word("Agreement on a period", "结算确认书"),
+    "notice_entry": Word("entry {} of the log", "日志第 {} 条"),
+    "notice_about": Word("What is said", "事项"),
+    "notice_from": Word("From", "发函方"),
+    "notice_at": Word("When it happened", "发生时间"),
+    "notice_received": Word("Received by the collector", "采集端收到时间"),
+    "notice_details": Word("Details", "具体内容"),
+    "detail": Word("Detail", "名目"),
+    "told": Word("As said", "所述"),
+    "notice_counts": Word(
+        "A notice counts from when the collector received it. What it means for the contract, the statement of the "
+        "period shows.",
+        "通知自采集端收到时起计；其对合同的影响以相应周期的结算单为准。",
+    ),
+    "notice_sign": Word("Signed for whoever says so.", "特此通知。"),
     "letter_sign": Word("Signed for the lessee.", "特此函告。"),
 }

@@ -65,7 +65,7 @@ def parties(statement: Statement) -> tuple[Party, ...]:
 
 
 def party_table(
-    speak: Speaker, named: Iterable[Party | PartyLine], part: Callable[[str], str] = lambda _: ""
+    speak: Speaker, involved: Iterable[Party | PartyLine], part: Callable[[str], str] = lambda _: ""
 ) -> Section:
     """Who is who. `part`: what a role does here, in words."""
     rows = [
@@ -75,18 +75,25 @@ def party_table(
             Cell(one.registration or ""),
             Cell(part(one.role)),
         )
-        for one in named
+        for one in involved
     ]
     return table(speak, "parties", rows)
 
 
+def named(party: Party | PartyLine, speak: Speaker) -> str:
+    """The name of a party, with its registration where that is told, as a letter has it."""
+    if party.registration is None:
+        return party.name
+    return speak.say("registered", party.name, party.registration)
+
+
 def signature_lines(
-    speak: Speaker, named: Iterable[Party | PartyLine]
+    speak: Speaker, involved: Iterable[Party | PartyLine]
 ) -> tuple[SignatureLine, ...]:
     """Of those who sign."""
     return tuple(
         SignatureLine(speak.say("sign_for", speak.name("role", one.role)), one.name)
-        for one in named
+        for one in involved
         if one.role in SIGNING
     )
 

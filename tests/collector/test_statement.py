@@ -246,6 +246,14 @@ def test_a_claim_makes_the_credits_due_and_the_statement_shows_who_filed_it(
     weighbridge("party", "add", "lease", "L", public, "--config", store / CONFIG)
     entry = say(store, *filing, "--key", key)
     assert say(store, *filing, "--key", key) == entry
+    shown = weighbridge(
+        "notice", "show", "lease", str(entry), "--lang", "zh", "--config", store / CONFIG
+    )
+    assert f"索赔通知书 · lease · 日志第 {entry} 条" in shown.stdout
+    other = ("notice", "show", "lease", str(entry + 1), "--config", store / CONFIG)
+    absent = weighbridge(*other, check=False)
+    assert absent.returncode == 2
+    assert "is no notice of lease" in absent.stderr
     statement = heard_by(server, 1)
     assert statement["highest"] == "744.00"
     told = statement["notes"][-1]["arguments"]
