@@ -78,7 +78,7 @@ class _LetterLayout:
             language=self.speak.language,
             title=say("letter_title"),
             subtitle=f"{statement.contract} · {statement.period}",
-            warning=say("simulated_long") if statement.simulated else "",
+            warning=say("simulated_document") if statement.simulated else "",
             watermark=say("simulated") if statement.simulated else "",
             status=say("letter_final" if statement.final else "letter_provisional"),
             final=statement.final,

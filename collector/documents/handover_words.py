@@ -178,7 +178,7 @@ HANDOVER: Mapping[str, Word] = {
     "innocent.late_birth": Word("Billing follows the delivery note.", "按交付确认单计费。"),
     "innocent.zero_delivery": Word(
         "The schedule was moved by a signed amendment; the agents are not installed yet.",
-        "交付计划已由签署的修订变更；代理尚未安装。",
+        "交付计划已由签署的补充协议变更；代理尚未安装。",
     ),
     "innocent.impossible_identity": Word(
         "vGPU, MIG, or a power cap; a board revision that the table does not know.",
@@ -200,7 +200,7 @@ HANDOVER: Mapping[str, Word] = {
     "sign_acceptance": Word(
         "The parties acknowledge the tests and measurements of this certificate, identified by its SHA-256. A "
         "signature waives no right that the contract gives.",
-        "各方确认本证书（以其 SHA-256 标识）所载的测试与测量结果。签署不构成对合同权利的放弃。",
+        "各方确认本验收报告（以其 SHA-256 标识）所载的测试与测量结果。签署不构成对合同权利的放弃。",
     ),
     # What the parties say
     "event.acceptance_signed": Word("acceptance signed", "签署验收"),
@@ -210,7 +210,7 @@ HANDOVER: Mapping[str, Word] = {
     "event.test_result": Word("result of a test", "测试结果"),
     "event.batch_accepted": Word("batch accepted", "批次验收合格"),
     "event.not_delivered": Word("not delivered", "未交付"),
-    "event.cancelled": Word("cancelled", "解除（取消）"),
+    "event.cancelled": Word("cancelled", "解除"),
     "event.fault_detected": Word("fault detected", "发现故障"),
     "event.fault_reported": Word("fault reported", "报修"),
     "event.fault_confirmed": Word("fault confirmed", "确认故障"),

@@ -7,9 +7,15 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from collector.documents.columns import table
-from collector.documents.document_layout import Cell, DocumentLayout, Fact, Section
+from collector.documents.document_layout import (
+    Cell,
+    DocumentLayout,
+    Fact,
+    Section,
+    SignatureLine,
+)
 from collector.documents.speaker import Speaker
-from collector.documents.statement import named, signature_lines
+from collector.documents.statement import named
 from collector.documents.words import WORDS, Language
 from weighbridge.codes import Note
 from weighbridge.contract import loaded
@@ -99,7 +105,7 @@ class _NoticeLayout:
             appendices=(),
             closing=(say("notice_counts"),),
             signing=say("notice_sign"),
-            signers=signature_lines(self.speak, self._speakers()),
+            signers=(self._signer(),),
         )
 
     def _title(self) -> str:
@@ -115,6 +121,16 @@ class _NoticeLayout:
     def _speakers(self) -> list[PartyLine]:
         return [one for one in self.letter.parties if one.id == self.letter.party]
 
+    def _signer(self) -> SignatureLine:
+        """Whoever speaks, in every role that the contract gives them; by the id alone where it names them no more."""
+        found = self._speakers()
+        roles = self.speak.listed(self.speak.name("role", one.role) for one in found)
+        return SignatureLine(self.speak.say("sign_for", roles), (*found, self._nobody)[0].name)
+
+    @property
+    def _nobody(self) -> PartyLine:
+        return PartyLine(self.letter.party, self.letter.party, None, "")
+
     def _hearers(self) -> list[PartyLine]:
         """The other side of whoever speaks; of one that is on neither side, both."""
         roles = {one.role for one in self._speakers()}
@@ -123,7 +139,10 @@ class _NoticeLayout:
 
     def _facts(self) -> Iterator[Fact]:
         letter, fact, speak = self.letter, self.speak.fact, self.speak
-        for key, found in (("letter_to", self._hearers()), ("notice_from", self._speakers())):
+        for key, found in (
+            ("letter_to", self._hearers()),
+            ("notice_from", self._speakers()[:1] or [self._nobody]),
+        ):
             yield fact(key, Cell(speak.listed(named(one, speak) for one in found)))
         times = [letter.start] if letter.start == letter.end else [letter.start, letter.end]
         keys = ["notice_at"] if len(times) == 1 else ["from", "until"]
@@ -137,5 +156,8 @@ class _NoticeLayout:
 
     def _details(self) -> Iterator[Section]:
         if self.letter.details:
-            rows = [(Cell(name), Cell(value)) for name, value in self.letter.details.items()]
+            rows = [
+                (self.speak.coded("detail", name), Cell(value))
+                for name, value in self.letter.details.items()
+            ]
             yield table(self.speak, "notice_details", rows)

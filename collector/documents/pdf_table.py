@@ -29,12 +29,14 @@ TONES = {
 
 _WORDS = re.compile(
     r"\n"
+    r"|[0-9]{4,}年[0-9]{1,2}月[0-9]{1,2}日"
     r"|[-+−~≈≤≥<>]*[0-9](?:[0-9]|[.,:/'’](?=[0-9])|[-–](?=[0-9]))*%?"
     r"|[!-/:-@\[-`{-~A-Za-z]+"
     r"|[ \t]+"
     r"|."
 )
-"""A number with its signs and separators, a word of ASCII, white space, or one character: Chinese breaks at each."""
+"""A date in Chinese, a number with its signs and separators, a word of ASCII, white space, or one character: Chinese
+breaks at each."""
 _NUMBER = re.compile(r"[0-9]")
 
 

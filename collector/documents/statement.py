@@ -378,11 +378,12 @@ class _Layout:
 def _count(speak: Speaker, title: str, seconds: int, contracted: int) -> Count:
     hours = f"{rounded(Fraction(seconds, HOUR_S), 2, 'down'):f}"
     share = Fraction(seconds, contracted) if contracted else Fraction(0)
+    pct = rounded(share * 100, 2, "down")
     return Count(
         f"{title}_gpu_seconds",
         speak.say(title),
         speak.number(hours, raw=str(seconds)),
-        f"{speak.say('gpu_hours')} · {rounded(share * 100, 2, 'down'):f} %",
+        f"{speak.say('gpu_hours')} · {speak.say('per_cent', f'{pct:f}')}",
         int(share * WHOLE),
     )
 

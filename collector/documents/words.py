@@ -310,7 +310,7 @@ WORDS: Mapping[str, Word] = {
     "role.lessee": Word("Lessee", "承租方"),
     "role.operator": Word("Operator", "运营方"),
     "role.owner": Word("Owner", "所有权人"),
-    "role.guarantor": Word("Guarantor", "担保方"),
+    "role.guarantor": Word("Guarantor", "担保方（保证人）"),
     "role.auditor": Word("Auditor", "审计机构"),
     "exit.met": Word("met", "已成就"),
     "exit.not_met": Word("not met", "未成就"),

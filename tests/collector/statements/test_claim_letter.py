@@ -75,7 +75,7 @@ def test_every_format_says_who_claims_what_of_whom_and_on_what_evidence(
 @both_languages
 def test_a_letter_of_a_simulation_says_so_and_escapes_what_it_is_told(language: Language) -> None:
     raw = FORMATS["html"].render(letter(ugly()), language).decode()
-    assert say("simulated_long", language) in raw
+    assert say("simulated_document", language) in raw
     assert "<script" not in raw
     assert MARKUP in "".join(Page(raw).text)
 

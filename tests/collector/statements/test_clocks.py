@@ -3,9 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
 
+from collector.documents import fonts
 from collector.documents.formats import FORMATS
 from collector.documents.layouts import Document, layout_of
+from collector.documents.pdf_table import FONT, broken
 from collector.documents.speaker import Speaker
 from collector.documents.words import LANGUAGES, Language, percent
 from tests.collector.statements.examples import ordinary, ugly
@@ -87,3 +91,15 @@ def test_every_instant_of_a_csv_is_in_utc_beside_its_words(language: Language) -
 )
 def test_a_share_is_a_percentage_with_every_digit(share: str, en: str, zh: str) -> None:
     assert (percent(share, "en"), percent(share, "zh")) == (en, zh)
+
+
+def test_a_date_in_chinese_is_not_broken_over_two_lines_of_a_pdf() -> None:
+    try:
+        pdfmetrics.registerFont(TTFont(FONT, str(fonts.find()), subfontIndex=0))
+    except fonts.NoFontError as error:
+        pytest.skip(str(error))
+    told = "2026年5月4日 06:00:00 – 2026年12月14日 07:40:00"
+    for width in range(20, 200, 7):
+        lines = broken(told, 7, width)
+        assert sum("年" in line and "日" in line for line in lines) >= 1
+        assert all(line.count("年") == line.count("日") for line in lines)

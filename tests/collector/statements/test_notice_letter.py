@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
+from collector.documents import fonts
 from collector.documents.formats import FORMATS
 from collector.documents.notice_letter import NoticeLetter, notice_letter
 from collector.documents.words import LANGUAGES, Language
 from tests.collector.statements.examples import FORMULA, MARKUP, START, TERMS
-from tests.collector.statements.test_formats import Page
+from tests.collector.statements.test_formats import Page, pdf_text
 
 HOUR_US = 3_600_000_000
 AT_US = START * 1_000_000
@@ -44,7 +45,7 @@ def text(made: NoticeLetter, language: Language = "zh") -> str:
 
 
 def facts(shown: str) -> dict[str, str]:
-    lines = (re.split(r"\s{2,}", line, maxsplit=1) for line in shown.splitlines())
+    lines = (re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in shown.splitlines())
     return {line[0]: line[1] for line in lines if len(line) == 2}
 
 
@@ -56,6 +57,7 @@ def test_a_termination_is_written_as_one_with_both_clocks_its_receipt_and_who_si
     assert told["发函方"] == "上海云衡科技有限公司"
     assert told["发生时间"] == "2026年5月1日 00:00:00 UTC+08:00（2026年4月30日 16:00:00 UTC）"
     assert told["采集端收到时间"].startswith("2026年5月1日 01:00:00 UTC+08:00")
+    assert told["理由"] == MARKUP
     assert told["确认方式"] == "以密钥 0123abcd 签名"
     assert "特此通知。" in shown
     assert "承租方（签章）：上海云衡科技有限公司" in shown
@@ -89,3 +91,27 @@ def test_what_a_party_writes_is_text_and_a_simulation_says_so(language: Language
     assert f"'{FORMULA}" in FORMATS["csv"].render(
         letter(CANCELLED | {"details": {"a": FORMULA}}), language
     ).decode("utf-8-sig")
+
+
+OWNED: dict[str, Any] = {
+    "parties": [*TERMS["parties"], {"id": "O", "role": "owner", "name": "Owner AG"}]
+}
+
+
+@pytest.mark.parametrize(("party", "name"), [("O", "Owner AG"), ("GONE", "GONE")])
+def test_whoever_spoke_signs_also_who_signs_no_statement_or_is_named_no_more(
+    party: str, name: str
+) -> None:
+    item = {"contract": "lease-7", "party": party, "said": MAINTENANCE, "authority": SIGNED}
+    text = yaml.safe_dump(TERMS | OWNED, allow_unicode=True)
+    made = notice_letter(item | {"index": 1, "received_us": AT_US}, text, simulated=False)
+    assert f"（签章）：{name}" in FORMATS["text"].render(made, "zh").decode()
+    assert pdf(made).count(name) == 2
+
+
+def pdf(made: NoticeLetter) -> str:
+    try:
+        fonts.find()
+    except fonts.NoFontError as error:
+        pytest.skip(str(error))
+    return pdf_text(FORMATS["pdf"].render(made, "zh")).replace("OwnerAG", "Owner AG")
