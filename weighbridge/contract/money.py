@@ -269,7 +269,8 @@ class Increment(Judged):
 
 
 class BeyondAllowance(Judged):
-    """A multiple of the pro-rata fee for the downtime beyond what the target allows."""
+    """A multiple of the pro-rata fee for the downtime beyond what the target allows: for a second, the fee of the whole
+    period over its seconds, and over its units where they are pooled."""
 
     kind: Literal["beyond_allowance"] = clause("Kind of credit.", default="beyond_allowance")
     multiple: Ratio = clause("Multiple of the fee of that downtime.")
@@ -299,7 +300,7 @@ class OutageMultiple(Judged):
 
 
 class ClockHour(Judged):
-    """A clock hour with too much downtime is not charged. Hours of the contract's zone."""
+    """A clock hour with too much downtime, and some at least, is not charged. Hours of the contract's zone."""
 
     needs_base: ClassVar[bool] = False
 

@@ -37,7 +37,7 @@ STEP_S = {
 class MinOutage(Terms):
     """An outage counts from this length on."""
 
-    seconds: Count = clause("Length of the whole outage, not cut at a period's border.")
+    seconds: Count = clause("Length of the whole outage in service, not cut at a period's border.")
     op: Op = clause("`>=`: this length counts; `>`: it does not. No default: contracts differ.")
 
 
@@ -57,7 +57,8 @@ class Counting(Terms):
     )
     min_outage: Maybe[MinOutage] = clause("Shorter outages do not count.", default=None)
     merge_gap_s: Whole = clause(
-        "Outages at most so far apart are one, and the gap counts. Must be written beside min_outage.",
+        "Outages at most so far apart are one, and the gap counts: of what is excluded in it the length alone. Must be"
+        " written beside min_outage.",
         default=0,
     )
 
@@ -96,8 +97,8 @@ class Availability(Terms):
         default=0,
     )
     first_n_per: Literal["period", "outage"] = clause(
-        "Whether free seconds are given for each period or each outage, of which they are the first, on whichever"
-        " side of a border.",
+        "Whether free seconds are given for each period, taken from its sum alone, or for each outage, of which they"
+        " are the first, on whichever side of a border; one with no others is none.",
         default="period",
     )
     denominator: Literal["period", "period_minus_excluded", "service_time"] = clause(

@@ -413,10 +413,11 @@ class Measurement:
         rule: Rule,
         within: Interval | None = None,
     ) -> BadTime:
-        """`within`: of this time alone."""
+        """Bad time is of service alone. `within`: of this time alone."""
         if not spans and not self.record.windows:
             return BadTime((), ())
-        counted = (_counted_s(span, self.objective) for span in spans if rule(span) == "down")
+        found = (_counted_s(span, self.objective) for span in spans if rule(span) == "down")
+        counted = clip(union(found), self.service)
         excluded = _excluded(self.contract, spans, rule)
         windows = admitted(
             self.contract.maintenance,
@@ -428,7 +429,7 @@ class Measurement:
             self.beside,
         )
         excluded = union(excluded, windows)
-        bad = BadTime(subtraction(union(counted), excluded), excluded)
+        bad = BadTime(subtraction(counted, excluded), excluded)
         return (
             bad if within is None else BadTime(clip(bad.down, within), clip(bad.excluded, within))
         )

@@ -50,8 +50,8 @@ class UsedBefore:
 class CreditInputs:
     """What a credit is reckoned from: the outcome of one unit over one period, and the fee.
 
-    `day_fee`: of the fee, for a day of service. `before`: what the parts before used up of what there is once.
-    `rule`: how the share is rounded before it is compared.
+    `day_fee`: of the fee, for a day of service; `second_fee`: for a second of a unit. `before`: what the
+    parts before used up of what there is once. `rule`: how the share is rounded before it is compared.
     """
 
     period: Period
@@ -64,6 +64,7 @@ class CreditInputs:
     incidents: tuple[Incident, ...] = ()
     rounding: Rounding = field(default_factory=Rounding)
     day_fee: Fraction = Fraction(0)
+    second_fee: Fraction = Fraction(0)
     before: UsedBefore = UsedBefore()
     rule: RoundShare | None = None
 
@@ -149,7 +150,6 @@ def facts_of(
     period: Period,
     promise: Availability,
     base: Fraction,
-    day_fee: Fraction = Fraction(0),
     before: UsedBefore = UsedBefore(),
 ) -> CreditInputs:
     """The facts of an availability outcome."""
@@ -163,7 +163,6 @@ def facts_of(
         denominator_s=outcome.denominator_s,
         incidents=outcome.incidents,
         rounding=contract.rounding,
-        day_fee=day_fee,
         before=before,
         rule=rounding_of(contract, promise.id),
     )
@@ -304,9 +303,8 @@ def _increment(credit: Increment, facts: CreditInputs) -> Earned:
 
 def _beyond_allowance(credit: BeyondAllowance, facts: CreditInputs) -> Earned:
     beyond = _beyond(facts)
-    share = beyond / facts.denominator_s if facts.denominator_s else NOTHING_DUE
     shown = {"beyond_seconds": exact_text(beyond)}
-    return Earned(facts.missed, facts.base * share * credit.multiple, facts=shown)
+    return Earned(facts.missed, facts.second_fee * beyond * credit.multiple, facts=shown)
 
 
 def _outage_multiple(credit: OutageMultiple, facts: CreditInputs) -> Earned:

@@ -313,8 +313,13 @@ class PartSettlement:
         base = fees.base(credit.base, unit, promise.resource)
         before = spent.before.get((credit.id, one.unit), UsedBefore())
         days = sum(1 for _ in days_within(self.whole.interval_s, self.contract.time_zone))
-        day = self.whole_fees.base(credit.base, unit, promise.resource) / days
-        facts = facts_of(outcome, self.contract, self.period, promise, base, day, before)
+        whole = self.whole_fees.base(credit.base, unit, promise.resource)
+        units = len(self.units[promise.id]) if promise.scope == "pooled" else 1
+        facts = replace(
+            facts_of(outcome, self.contract, self.period, promise, base, before),
+            day_fee=whole / days,
+            second_fee=whole / (self.whole.seconds * units),
+        )
         adds = worth(credit, self.period)
         if one.readings is not None and adds is not None:
             chosen = one.readings.incidents(adds, most=most)

@@ -91,6 +91,24 @@ def test_an_event_that_service_finds_is_paid_for_in_its_first_period() -> None:
     assert (april.highest, may.highest) == ("0.00", "20.00")
 
 
+@pytest.mark.parametrize(("inside_s", "paid"), [(900, "0.00"), (901, "20.00")])
+def test_an_outage_is_as_long_as_it_is_in_service(inside_s: int, paid: str) -> None:
+    """Ten hours before service begins, and a quarter of an hour in it, more than which pays."""
+    term = {"from": instant_text(BORDER + DAY), "to": "2027-01-01T00:00:00Z"}
+    more: dict[str, Any] = {"term": term, "effective": term["from"]}
+    _, may = both(DAY - 600 * MINUTE, DAY + inside_s, credits=[PER_EVENT], **more)
+    assert may.highest == paid
+
+
+@pytest.mark.parametrize(("inside_s", "down_s"), [(1799, 0), (1800, 1800)])
+def test_time_before_service_makes_no_outage_long_enough(inside_s: int, down_s: int) -> None:
+    term = {"from": instant_text(BORDER + DAY), "to": "2027-01-01T00:00:00Z"}
+    more: dict[str, Any] = {"term": term, "effective": term["from"]}
+    promise = {"counting": {"min_outage": {"seconds": "1800", "op": ">="}, "merge_gap_s": "0"}}
+    _, may = both(DAY - 600 * MINUTE, DAY + inside_s, promise=promise, **more)
+    assert counted(may) == down_s
+
+
 @pytest.mark.parametrize("late", [True, False])
 def test_maintenance_beyond_the_cap_of_either_month_parts_no_outage(late: bool) -> None:
     """Of 40 minutes those on one side of the border lie in work for which its month allows no time."""

@@ -302,3 +302,43 @@ def test_a_statistic_has_what_it_needs_and_no_more(terms: dict[str, str]) -> Non
     whole = {"id": "p", "probe": "gemm", "op": ">=", "target": "1", "missing": "excluded"} | terms
     with pytest.raises(ValueError, match=r"quantile|threshold|missing"):
         Performance.model_validate(whole)
+
+
+@pytest.mark.parametrize("denominator", ["period", "period_minus_excluded", "service_time"])
+@pytest.mark.parametrize("days", [30, 15])
+def test_downtime_beyond_the_target_costs_what_that_time_costs(denominator: str, days: int) -> None:
+    """720.00 a month of 720 hours: 1.00 an hour, however long service lasts and whatever the share is of."""
+    kind = {"kind": "beyond_allowance", "multiple": "2", "base": {"amount": "720"}}
+    promise = {"id": "a", "target": "1", "denominator": denominator}
+    terms = contract(credits=[{"id": "c", "objective": "a"} | kind], availability=[promise])
+    shut = Span("n1", State.EXCLUDED, JUNE.start_s, JUNE.start_s + DAY)
+    service = (JUNE.start_s, JUNE.start_s + days * DAY)
+    record = Record((shut, down(2 * DAY, 2 * DAY + 3 * HOUR)))
+    found = settle(terms, record, JUNE, {"a": ("n1",)}, LATER, service)
+    assert found.highest == Decimal("6.00")
+
+
+@pytest.mark.parametrize(("seconds", "amount"), [(0, "0.00"), (1, "5.00")])
+def test_an_hour_without_downtime_is_charged(seconds: int, amount: str) -> None:
+    hours = {"kind": "clock_hour", "threshold_s": "0", "op": ">=", "hour_price": "5"}
+    credit = {"id": "c", "objective": "a", "owed_when": "below_threshold"} | hours
+    spans = [down(0, seconds)] if seconds else []
+    assert settled(contract(credits=[credit]), *spans).highest == Decimal(amount)
+
+
+@pytest.mark.parametrize(("seconds", "paid"), [(600, 0), (601, 1)])
+def test_an_outage_that_is_free_is_no_event(seconds: int, paid: int) -> None:
+    event = {"kind": "per_event", "longer_than_s": "60", "amount": "1"}
+    promise = {"id": "a", "target": "0.9", "first_n_s": "600", "first_n_per": "outage"}
+    terms = contract(credits=[{"id": "c", "objective": "a"} | event], availability=[promise])
+    found = settled(terms, down(0, seconds))
+    assert found.highest == paid
+
+
+def test_excluded_time_in_a_gap_lengthens_an_outage_and_is_no_downtime() -> None:
+    """Ten minutes, five that are excluded, and ten: one outage of 25 minutes, of which 20 count."""
+    counting = {"min_outage": {"seconds": "1500", "op": ">="}, "merge_gap_s": "300"}
+    terms = contract(availability=[{"id": "a", "target": "0.999", "counting": counting}])
+    shut = Span("n1", State.EXCLUDED, JUNE.start_s + 600, JUNE.start_s + 900)
+    found = settled(terms, down(0, 600), shut, down(900, 1500))
+    assert found.results[0].worst.outcome.downtime_s == 1200
