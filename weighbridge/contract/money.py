@@ -300,7 +300,8 @@ class OutageMultiple(Judged):
 
 
 class ClockHour(Judged):
-    """A clock hour with too much downtime, and some at least, is not charged. Hours of the contract's zone."""
+    """A clock hour with too much downtime, and some at least, is not charged. Hours of the contract's zone; one that an
+    amendment cuts is judged on each side by what lies there, and is not charged once."""
 
     needs_base: ClassVar[bool] = False
 

@@ -39,11 +39,13 @@ Fact = int | str | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class UsedBefore:
-    """What a credit gave for a unit in the parts before: free seconds, outages that were counted, and an amount."""
+    """What a credit gave for a unit in the parts before: free seconds, outages that were counted, an amount, and hours
+    that are not charged."""
 
     free_s: Fraction = Fraction(0)
     events: int = 0
     amount: Fraction = Fraction(0)
+    hours: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,8 @@ class Line:
 
 
 NOTHING_DUE = Fraction(0)
+HOURS = "hours_not_charged"
+"""The fact of a credit that says which."""
 MANY = 10**9
 """More outages than a period has seconds for."""
 
@@ -337,9 +341,10 @@ def _clock_hour(credit: ClockHour, facts: CreditInputs) -> Earned:
         for hour in sorted(hours)
         if _passes(total(clip(bad, hour)), credit.threshold_s, credit.op)
     ]
-    shown = tuple(instant_text(start) for start, _ in free)
-    exact = Fraction(credit.hour_price) * len(free)
-    return Earned(facts.missed, exact, facts={"hours_not_charged": shown})
+    every = (instant_text(start) for start, _ in free)
+    shown = tuple(hour for hour in every if hour not in facts.before.hours)
+    exact = Fraction(credit.hour_price) * len(shown)
+    return Earned(facts.missed, exact, facts={HOURS: shown})
 
 
 def _per_event(credit: PerEvent, facts: CreditInputs) -> Earned:

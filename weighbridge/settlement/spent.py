@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from weighbridge.settlement.credits import Line, UsedBefore
+from weighbridge.settlement.credits import HOURS, Line, UsedBefore
 from weighbridge.settlement.results import Settlement
 
 CreditKey = tuple[str, str]
@@ -51,8 +51,12 @@ def _spent(
     for line in lines:
         key, used = (line.credit, line.unit), before[line.credit, line.unit]
         amounts[key] += line.exact or 0
+        earned, hours = line.earned, line.earned.facts.get(HOURS, ())
         before[key] = UsedBefore(
-            used.free_s + line.earned.free_s, used.events + line.earned.events, amounts[key]
+            used.free_s + earned.free_s,
+            used.events + earned.events,
+            amounts[key],
+            used.hours.union(hours if isinstance(hours, tuple) else ()),
         )
     together = sum((amount for amount in owed if amount is not None), Fraction(0))
     return SpentCredits(dict(amounts), dict(before), dict(free), together)

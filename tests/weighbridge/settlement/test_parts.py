@@ -165,3 +165,17 @@ def test_a_place_that_an_amendment_gives_up_is_not_weighed_after_it() -> None:
     judged = [[(line.unit, line.verdict) for line in part.units] for part in found.parts]
     assert judged == [[("n1", "MET"), ("n2", "MET")], [("n2", "MET")]]
     assert found.highest == "0.00"
+
+
+@pytest.mark.parametrize(("from_s", "to_s", "hours"), [(-1800, 1800, 1), (-900, 5400, 2)])
+def test_an_hour_that_an_amendment_cuts_is_free_once(from_s: int, to_s: int, hours: int) -> None:
+    """At half past: of the hour either side has 15 minutes or more; of the next hour only the later part tells."""
+    edge = EDGE + 1800
+    kind = {"id": "c", "objective": "a", "kind": "clock_hour", "owed_when": "below_threshold"}
+    credit = kind | {"threshold_s": "900", "op": ">=", "hour_price": "7"}
+    amendment = {"version": "2", "supersedes": "1", "effective": instant_text(edge)}
+    terms = {"credits": [credit | PLENTY]}
+    versions = [version(TERMS, until_s=edge, **terms), version(TERMS, edge, **(terms | amendment))]
+    down = row("n1", 0, edge - START + from_s, edge - START + to_s, State.DOWN)
+    found = draft(versions, holders(NODES), whole_month(down), Notices(), PERIOD, FINAL_US)
+    assert found.highest == f"{7 * hours}.00"
