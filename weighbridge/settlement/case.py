@@ -125,14 +125,18 @@ class Case:
         return served_part_s(part, self.service(version.contract))
 
     def service(self, contract: Contract) -> Interval:
-        return service_of_s(contract, self.events, self.as_of_s)
+        return service_of_s(contract, self.events, self.last_s)
+
+    @property
+    def last_s(self) -> int:
+        """What comes later, silence too, changes nothing of the period."""
+        return min(self.as_of_s, self.cutoff_s)
 
     @cached_property
     def events(self) -> tuple[ToldEvent, ...]:
         """The events that happened and were told of by the cut-off."""
-        last_s = min(self.as_of_s, self.cutoff_s)
         told = (one for one in self.notices.events if one.told_by(self.cutoff_s))
-        return tuple(one for one in told if one.at_s <= last_s)
+        return tuple(one for one in told if one.at_s <= self.last_s)
 
     def weighed(self, version: Version, part: Period, late: Late | None = None) -> KnownUnits:
         """Over the part of the period that a version rules. `late`: other than the contract says."""
@@ -161,7 +165,7 @@ class Case:
         margin = margin_s(contract)
         within = (part.start_s - margin, part.end_s + margin)
         found = timelines(contract, self.holders, known, within, part.interval_s)
-        started = phases(contract, self.events, self.as_of_s, found.resource_of)
+        started = phases(contract, self.events, self.last_s, found.resource_of)
         return replace(found, phases=started)
 
     def _record(

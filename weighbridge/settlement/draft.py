@@ -122,7 +122,7 @@ class _Drafting:
             clip(self.case.notices.late, self.period.interval_s)
         )
         flags |= {"data_after_cutoff"} if corrected else set()
-        silent_s = silence_accepted_s(self.newest, self.case.events, self.case.as_of_s)
+        silent_s = silence_accepted_s(self.newest, self.case.events, self.case.last_s)
         if silent_s is not None and self.period.start_s <= silent_s < self.period.end_s:
             flags.add("accepted_by_silence")
         flags |= {"partly_accepted"} if any(map(_in_parts, ruled)) else set()

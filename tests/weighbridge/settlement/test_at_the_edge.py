@@ -248,6 +248,21 @@ def test_silence_is_told_of_in_the_period_in_which_it_accepts(
     assert ("accepted_by_silence" in found.flags) is flagged
 
 
+@pytest.mark.parametrize(
+    ("delivered", "billed"), [("2026-06-02", "0.00"), ("2026-06-03", "744.00")]
+)
+def test_silence_after_the_cut_off_changes_nothing_that_is_final(
+    delivered: str, billed: str
+) -> None:
+    """It accepts four days later: at the cut-off, or a day after it, and then May is billed from its beginning."""
+    told = ToldEvent("delivered", at(f"{delivered}T12:00"))
+    terms = DEEMED | {"pricing": [{"unit": "gpu_hour", "price": "1"}]}
+    for as_of_s in (CUTOFF, CUTOFF + 40 * DAY):
+        found = drafted(told, as_of_s=as_of_s, **terms)
+        assert found.final
+        assert [fee.net for part in found.parts for fee in part.fees] == [billed]
+
+
 # --- the cut-off, and the borders of the period
 
 
