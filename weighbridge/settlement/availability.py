@@ -490,9 +490,9 @@ class Measurement:
         if part is sure:
             return found
         held = subtraction(part.down, sure.down)
-        counted = [one.whole for one in self._incidents(sure) if one.counted]
+        counted = tuple(one.whole for one in self._incidents(sure) if one.counted)
         return tuple(
-            replace(one, held=clip(held, one.whole), certain=bool(clip(tuple(counted), one.whole)))
+            replace(one, held=clip(held, one.whole), certain=bool(clip(counted, one.whole)))
             for one in found
         )
 

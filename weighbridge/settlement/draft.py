@@ -24,7 +24,7 @@ from weighbridge.settlement.coverage import covered_too_little
 from weighbridge.settlement.credits import money
 from weighbridge.settlement.exits import FLAGS as EXIT_FLAGS
 from weighbridge.settlement.exits import exits
-from weighbridge.settlement.intervals import clip
+from weighbridge.settlement.intervals import clip, union
 from weighbridge.settlement.invariants import check_statement
 from weighbridge.settlement.money import ordered
 from weighbridge.settlement.parts import Settled, part_of
@@ -119,7 +119,7 @@ class _Drafting:
         flags |= {"heard_late"} if late is not None else set()
         flags |= {"unknown_time"} if self._rests_on_unseen(ruled) else set()
         corrected = self.case.known.late or any(
-            clip(self.case.notices.late, self.period.interval_s)
+            clip(union(self.case.notices.late), self.period.interval_s)
         )
         flags |= {"data_after_cutoff"} if corrected else set()
         silent_s = silence_accepted_s(self.newest, self.case.events, self.case.last_s)

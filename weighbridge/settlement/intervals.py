@@ -4,15 +4,19 @@ A set is a tuple of (start, end) pairs in order, with a gap before each next one
 instants are equal tuples. Every function takes and returns sets in that form, except `union`, which makes one.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import chain
-from typing import TypeVar
+from itertools import accumulate, chain
+from operator import itemgetter
+from typing import Generic, TypeVar
 
 Interval = tuple[int, int]
 Intervals = tuple[Interval, ...]
 Label = TypeVar("Label")
+Item = TypeVar("Item")
 
 NOTHING: Intervals = ()
+START, END = itemgetter(0), itemgetter(1)
 
 
 def union(*sets: Iterable[Interval]) -> Intervals:
@@ -40,8 +44,16 @@ def total(intervals: Intervals) -> int:
 def clip(intervals: Intervals, within: Interval) -> Intervals:
     """The part inside one interval; nothing where that is empty."""
     low, high = within
-    inside = (one for one in intervals if low < high and one[0] < high and one[1] > low)
-    return tuple((max(start, low), min(end, high)) for start, end in inside)
+    if not intervals or low >= high:
+        return NOTHING
+    first = bisect_right(intervals, low, key=END)
+    inside = intervals[first : bisect_left(intervals, high, first, key=START)]
+    if not inside or (low <= inside[0][0] and inside[-1][1] <= high):
+        return inside
+    cut = [*inside]
+    cut[0] = (max(cut[0][0], low), cut[0][1])
+    cut[-1] = (cut[-1][0], min(cut[-1][1], high))
+    return tuple(cut)
 
 
 def intersection(left: Intervals, right: Intervals) -> Intervals:
@@ -110,3 +122,18 @@ def partition(
         parts.append((label, subtraction(inside, taken)))
         taken = union(taken, inside)
     return tuple(parts)
+
+
+class Touching(Generic[Item]):
+    """Things that last, found by time without looking at each: a unit may have as many outages as it has spans."""
+
+    def __init__(self, items: Iterable[tuple[Interval, Item]]) -> None:
+        self._items = sorted(items, key=START)
+        self._starts = [start for (start, _), _ in self._items]
+        self._until = [*accumulate((end for (_, end), _ in self._items), max)]
+
+    def __call__(self, within: Interval) -> list[Item]:
+        """Those that begin before its end and end after its start, in order of their starts."""
+        low, high = within
+        near = self._items[bisect_right(self._until, low) : bisect_left(self._starts, high)]
+        return [item for (_, end), item in near if end > low]

@@ -1,7 +1,7 @@
 """A settled part of a period as lines of a statement."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from weighbridge.contract.money import CreditTerms
 from weighbridge.contract.numerals import exact_text
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import State
-from weighbridge.settlement.availability import Measure, Measurement, Outcome
+from weighbridge.settlement.availability import Incident, Measure, Measurement, Outcome
 from weighbridge.settlement.case import KnownUnits
 from weighbridge.settlement.coverage import cadence_lines
 from weighbridge.settlement.credits import Line, money
@@ -22,7 +22,7 @@ from weighbridge.settlement.damages import EARLY_EXIT
 from weighbridge.settlement.delivery import delivered, fee_lines, floor_lines
 from weighbridge.settlement.evidence import evidence_lines, reach_lines
 from weighbridge.settlement.fees import Fees
-from weighbridge.settlement.intervals import Interval, Intervals, clip, total
+from weighbridge.settlement.intervals import Interval, Intervals, Touching, clip, total
 from weighbridge.settlement.maintenance import as_units_fare
 from weighbridge.settlement.money import fraction_text, ordered, share_text
 from weighbridge.settlement.periods import (
@@ -223,31 +223,34 @@ def _outages(
 ) -> tuple[Outage, ...]:
     units = (unit,) if promise.scope == "per_unit" else tuple(settled.units[promise.id])
     known = settled.record.under(promise.id)
-    spans = [span for one in units for span in known.seen(one)]
+    spans = Touching(
+        ((span.start_s, span.end_s), span) for one in units for span in known.seen(one)
+    )
     return tuple(
-        Outage(
-            start=instant_text(incident.whole[0]),
-            end=instant_text(incident.whole[1]),
-            seconds_in_period=total(incident.inside),
-            counted=incident.counted,
-            causes=_causes(spans, incident.whole),
-            entries=_entries(settled, promise, spans, incident.whole),
-            held=tuple(_instants(stretch) for stretch in incident.held),
-            certain=incident.certain,
-        )
-        for incident in outcome.incidents
+        _outage(settled, promise, incident, spans(incident.whole)) for incident in outcome.incidents
     )
 
 
-def _touching(spans: Iterable[Span], within: Interval) -> Iterator[Span]:
-    return (span for span in spans if span.start_s < within[1] and span.end_s > within[0])
+def _outage(
+    settled: Settled, promise: Availability, incident: Incident, spans: Sequence[Span]
+) -> Outage:
+    return Outage(
+        start=instant_text(incident.whole[0]),
+        end=instant_text(incident.whole[1]),
+        seconds_in_period=total(incident.inside),
+        counted=incident.counted,
+        causes=_causes(spans),
+        entries=_entries(settled, promise, spans, incident.whole),
+        held=tuple(_instants(stretch) for stretch in incident.held),
+        certain=incident.certain,
+    )
 
 
-def _causes(spans: Iterable[Span], within: Interval) -> tuple[Cause, ...]:
+def _causes(spans: Iterable[Span]) -> tuple[Cause, ...]:
     """Of a span that has several, each by itself; of one that rests on what was heard late, that too."""
     found = {
         (span.unit, str(state), cause)
-        for span in _touching(spans, within)
+        for span in spans
         for state, causes in ((span.state, span.cause), span.unheard or (State.UP, ""))
         for cause in causes.split(JOINED)
         if state is not State.UP
@@ -259,7 +262,7 @@ def _entries(
     settled: Settled, promise: Availability, spans: Iterable[Span], within: Interval
 ) -> Entries | None:
     """Of the nodes that were bad, from the lowest index to the highest."""
-    units = {span.unit for span in _touching(spans, within)}
+    units = {span.unit for span in spans}
     nodes = {unit.rpartition(".")[0] for unit in units} if promise.unit == "gpu" else units
     if promise.unit not in ("gpu", "node"):
         nodes = {node for node, _ in settled.found.slots}

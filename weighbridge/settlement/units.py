@@ -14,7 +14,7 @@ from weighbridge.judge.ledger import BY_DEVICE, BY_WITNESS, LATE, TOGETHER, Row,
 from weighbridge.judge.ledger import StateSpan as Stretch
 from weighbridge.judge.slot_history import Holder, line_of
 from weighbridge.judge.two_sides import Shown, line_of_slot, matched, side_of
-from weighbridge.settlement.intervals import Interval, Intervals, union
+from weighbridge.settlement.intervals import Interval, Intervals, Touching, union
 from weighbridge.settlement.phases import AT_ONCE, Phases
 from weighbridge.settlement.reach import Word, Words, judges_reach, quorum_line, weighed
 from weighbridge.settlement.record import Span
@@ -135,13 +135,14 @@ class JoinedRows:
         start_us, end_us = within[0] * MICROSECONDS, within[1] * MICROSECONDS
         found: list[Entries] = []
         for node in nodes:
-            mine = [
-                entries
-                for (first_us, last_us), entries in self.told.get(node, {}).items()
-                if first_us < end_us and last_us > start_us
-            ]
+            told = self._told.get(node)
+            mine = [] if told is None else told((start_us, end_us))
             found += mine or self._last_heard(node, start_us)
         return _around(found) if found else None
+
+    @cached_property
+    def _told(self) -> Mapping[str, Touching[Entries]]:
+        return {node: Touching(told.items()) for node, told in self.told.items()}
 
     def _last_heard(self, node: str, start_us: int) -> list[Entries]:
         """The entry in which the node was last heard before the end of this second."""

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from weighbridge.settlement.intervals import (
     Interval,
     Intervals,
+    Touching,
     clip,
     complement,
     covered_by_at_least,
@@ -87,3 +88,17 @@ def test_a_partition_gives_each_instant_to_the_first_that_claims_it(many: list[I
     for label, part in parts:
         earlier = set().union(*(instants(one) for one in many[:label]))
         assert instants(part) == (instants(many[label]) & everything) - earlier
+
+
+@given(pairs, pairs)
+def test_what_lasts_is_found_by_each_interval_that_shares_an_instant_with_it(
+    lasting: list[Interval], asked: list[Interval]
+) -> None:
+    touching = Touching((pair, number) for number, pair in enumerate(lasting))
+    for start, end in asked:
+        found = touching((start, end))
+        shared = [
+            number for number, (low, high) in enumerate(lasting) if low < end and high > start
+        ]
+        assert sorted(found) == shared
+        assert [lasting[one][0] for one in found] == sorted(lasting[one][0] for one in found)
