@@ -275,6 +275,9 @@ def rulings() -> Statement:
     ]
     longest = {"min_outage": {"seconds": "864000", "op": ">"}, "merge_gap_s": "0"}
     promises.append({"id": "short", "target": "0.999", "scope": "pooled", "counting": longest})
+    fives = {"length_s": "300", "down_share": "0.5", "op": ">="}
+    whole = {"granularity": "intervals", "intervals": fives}
+    promises.append({"id": "early", "target": "0.999", "scope": "pooled", "counting": whole})
     more: dict[str, Any] = {
         "availability": promises,
         "credits": [

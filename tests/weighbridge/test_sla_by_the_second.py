@@ -42,6 +42,8 @@ def cases(draw: st.DrawFn) -> tuple[Json, Json]:
     month = month_of(label, zone)
     units = [f"u{number}" for number in range(draw(st.sampled_from([1, 1, 2, 3])))]
     scope = draw(st.sampled_from(["per_unit", "all_of", "pooled", "k_of_n"]))
+    counting = draw(countings())
+    targets = ["0.995", "0.9"] if counting["intervals"] else ["0.9999", "0.995", "0.9"]
     terms: Json = {
         "family": "availability",
         "time_zone": zone,
@@ -49,8 +51,8 @@ def cases(draw: st.DrawFn) -> tuple[Json, Json]:
         "evaluate": [label],
         "units": units,
         "scope": scope,
-        "target": draw(st.sampled_from(["0.9999", "0.995", "0.9"])),
-        "counting": draw(countings()),
+        "target": draw(st.sampled_from(targets)),
+        "counting": counting,
         "denominator": draw(st.sampled_from(["period", "service", "period_minus_excluded"])),
         "unknown": draw(POLICIES),
         "unknown_by_cause": draw(
@@ -80,14 +82,25 @@ def cases(draw: st.DrawFn) -> tuple[Json, Json]:
 
 @st.composite
 def countings(draw: st.DrawFn) -> Json:
-    granularities = ["second", "outage_minutes_ceil", "outage_minutes_floor"]
+    granularities = ["second", "outage_minutes_ceil", "outage_minutes_floor", "intervals"]
+    granularity = draw(st.sampled_from(granularities))
     gap = draw(st.sampled_from([0, 60, 600]))
     seconds, op = draw(st.sampled_from([60, 300])), draw(st.sampled_from([">", ">="]))
     minimum = {"seconds": seconds, "op": op} if draw(st.booleans()) else None
     return {
-        "granularity": draw(st.sampled_from(granularities)),
+        "granularity": granularity,
+        "intervals": draw(whole_intervals()) if granularity == "intervals" else None,
         "min_outage": minimum,
         "merge_gap_s": gap,
+    }
+
+
+@st.composite
+def whole_intervals(draw: st.DrawFn) -> Json:
+    return {
+        "length_s": draw(st.sampled_from([300, 300, 1700, 3600])),
+        "down_share": draw(st.sampled_from(["0.000001", "0.2", "0.5", "1"])),
+        "op": draw(st.sampled_from([">", ">="])),
     }
 
 

@@ -24,14 +24,7 @@ SHORTEST_S: Mapping[PeriodKind, int] = {
 
 DEFAULT_INTERVAL_US = 10_000_000
 
-STEP_S = {
-    "second": 1,
-    "outage_minutes_ceil": 60,
-    "outage_minutes_floor": 60,
-    "clock_minutes_touched": 60,
-    "clock_minutes_full": 60,
-}
-"""The smallest difference of counted time, for each granularity."""
+MINUTE_S = 60
 
 
 class MinOutage(Terms):
@@ -39,6 +32,20 @@ class MinOutage(Terms):
 
     seconds: Count = clause("Length of the whole outage in service, not cut at a period's border.")
     op: Op = clause("`>=`: this length counts; `>`: it does not. No default: contracts differ.")
+
+
+class CountedIntervals(Terms):
+    """Intervals that follow one another from the first instant of the period, each down as a whole or up as a whole.
+
+    One that is cut, by a border of the period or of service or by excluded time, is judged by what is left of it, and
+    counts for that. Where units are pooled, the share lost is that of all of them together. Where each interval counts
+    by the share of it that was lost, as in a mean of five-minute error rates, that is exact seconds: `second`; of error
+    rates of requests it is a performance objective, `mean_error`.
+    """
+
+    length_s: Count = clause("Length of one.", default=300)
+    down_share: Target = clause("Share of an interval that is lost from which it is down.")
+    op: Op = clause("`>=`: at exactly this share it is down; `>`: it is not. No default.")
 
 
 class Counting(Terms):
@@ -50,10 +57,14 @@ class Counting(Terms):
         "outage_minutes_floor",
         "clock_minutes_touched",
         "clock_minutes_full",
+        "intervals",
     ] = clause(
-        "Exact seconds; each outage rounded to whole minutes, on each side of a border by what lies there; or whole"
-        " minutes of the clock.",
+        "Exact seconds; each outage rounded to whole minutes, on each side of a border by what lies there; whole"
+        " minutes of the clock; or whole intervals.",
         default="second",
+    )
+    intervals: Maybe[CountedIntervals] = clause(
+        "For intervals: how long they are, and when one is down.", default=None
     )
     min_outage: Maybe[MinOutage] = clause("Shorter outages do not count.", default=None)
     merge_gap_s: Whole = clause(
@@ -65,6 +76,15 @@ class Counting(Terms):
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.min_outage is not None and "merge_gap_s" not in self.model_fields_set:
             yield "", "min_outage without merge_gap_s: repeated short outages would never count"
+        if (self.granularity == "intervals") != (self.intervals is not None):
+            yield "intervals", "belong to granularity intervals, and only there"
+
+    @property
+    def step_s(self) -> int:
+        """The smallest difference of counted time."""
+        if self.intervals is not None:
+            return self.intervals.length_s
+        return 1 if self.granularity == "second" else MINUTE_S
 
 
 class Availability(Terms):
@@ -122,7 +142,7 @@ class Availability(Terms):
             yield "counting.granularity", "a window that moves counts exact seconds"
         elif self.window_s is not None and self.denominator == "period_minus_excluded":
             yield "denominator", "a window that moves is always divided by its length"
-        elif self.resolution_s() < STEP_S[self.counting.granularity]:
+        elif self.resolution_s() < self.counting.step_s:
             yield "target", "has more digits than the counting can resolve"
 
     def resolution_s(self) -> Fraction:

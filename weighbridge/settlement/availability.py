@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property, partial
-from itertools import chain
 
 from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.condition import is_up
@@ -16,6 +15,7 @@ from weighbridge.contract.evidence import Contradicted
 from weighbridge.judge.ledger import JUDGING_FAILED, State
 from weighbridge.judge.two_sides import grounds_of, in_doubt, is_proven, words_of
 from weighbridge.judge.usage import THIN
+from weighbridge.settlement.counting import APART, COUNTED, by_intervals_s
 from weighbridge.settlement.intervals import (
     Interval,
     Intervals,
@@ -31,11 +31,9 @@ from weighbridge.settlement.intervals import (
 from weighbridge.settlement.maintenance import admitted
 from weighbridge.settlement.period_labels import margin_s, periods_around
 from weighbridge.settlement.periods import Period, served_part_s
-from weighbridge.settlement.readings import cut, outages
+from weighbridge.settlement.readings import cut, readings, unbeaten
 from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.rolling import Breach, Rolling
-
-MINUTE_S = 60
 
 OF_CONTRADICTED: Mapping[Contradicted, Policy] = {
     "held": "hold",
@@ -101,43 +99,69 @@ class BadTime:
     excluded: Intervals
 
 
+Worth = Callable[[Incident], Fraction | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """One reading of all parts: the outages of each, what they are worth together, and their bad time."""
+
+    worth: Fraction | int = 0
+    bad_s: int = 0
+    parts: tuple[tuple[Incident, ...], ...] = ()
+
+
 @dataclass(frozen=True)
 class Readings:
     """Every way to read held time. `parts`: bad time with all of it down, and with all of it up; it changes at `edges`.
 
-    `incident`: an outage, with the time that is excluded, as it is judged.
+    `incident`: an outage, with the time that is excluded, as it is judged. `counted_s`: the bad seconds of one;
+    `availability`: where so many count together.
     """
 
     parts: tuple[tuple[BadTime, BadTime], ...]
     edges: frozenset[int]
     gap_s: int
     incident: Callable[[Interval, Intervals], Incident]
+    counted_s: Callable[[tuple[Incident, ...]], int]
+    availability: Callable[[int], Fraction]
 
     def incidents(
-        self, worth: Callable[[Incident], Fraction | int], *, most: bool
+        self, worth: Worth, *, most: bool, owed: Callable[[int], bool] | None = None
     ) -> tuple[tuple[Incident, ...], ...]:
-        """Of each part the outages of the reading in which they are worth the most together, or the least."""
-        return tuple(self._of(*part, worth, most=most) for part in self.parts)
+        """Of each part the outages of the reading in which they are worth the most together, or the least.
+
+        `owed`: of the readings whose bad time it takes alone, of which the one with the most is one.
+        """
+        found = [Joint()]
+        for part in self.parts:
+            mine = list(self._of(*part, worth, most=most, weighed=owed is not None))
+            sums = (
+                Joint(one.worth + other.worth, one.bad_s + other.bad_s, one.parts + other.parts)
+                for one in found
+                for other in mine
+            )
+            found = unbeaten(sums, most=most)
+        chosen = (one for one in found if owed is None or owed(one.bad_s))
+        return next(chosen, found[-1]).parts
 
     def _of(
-        self,
-        down: BadTime,
-        up: BadTime,
-        worth: Callable[[Incident], Fraction | int],
-        *,
-        most: bool,
-    ) -> tuple[Incident, ...]:
+        self, down: BadTime, up: BadTime, worth: Worth, *, most: bool, weighed: bool
+    ) -> Iterator[Joint]:
         excluded = (down if most else up).excluded
 
-        def judged(outage: Interval) -> Fraction | int:
+        def judged(outage: Interval) -> tuple[Fraction | int, int]:
             one = self.incident(outage, excluded)
-            return worth(one) if one.inside else 0
+            if not one.inside:
+                return 0, 0
+            return worth(one), self.counted_s((one,)) if weighed else 0
 
         sure = intersection(down.down, up.down)
         held = cut(subtraction(down.down, sure), self.edges)
-        found = outages(sure, held, self.gap_s, judged, most=most)
-        every = (self.incident(outage, excluded) for outage in found)
-        return tuple(one for one in every if one.inside)
+        for reading in readings(sure, held, self.gap_s, judged, most=most):
+            every = (self.incident(outage, excluded) for outage in reading.outages())
+            inside = tuple(one for one in every if one.inside)
+            yield Joint(reading.worth, reading.bad_s, (inside,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +198,9 @@ FreeUsed = tuple[Mapping[tuple[str, str], int], Mapping[tuple[str, str], int]]
 
 NOTHING_USED: FreeUsed = ({}, {})
 
-Outages = Sequence[Intervals]
-"""Each in the pieces that are judged: more than one where excluded time lies inside it."""
-
 WORST_FIRST = (State.CONTESTED, State.DOWN, State.DEGRADED, State.UNKNOWN)
 """Where spans of a unit overlap, an instant belongs to the first of these."""
 
-
-APART = ("outage_minutes_ceil",)
-"""Granularities by which two outages may count for more than one that covers both."""
 
 FATES = ("met", "breached", "unknown", "excluded")
 """What the time of a unit counts as."""
@@ -258,14 +276,15 @@ class Measurement:
         alike = all(worst(span) == best(span) for spans in seen for span in spans)
         down = self._bad_parts(units, stays, worst)
         up = down if alike and stays == seen else self._bad_parts(units, seen, best)
-        readings = None if up is down else self._readings(down, up, stays)
-        low = self._outcome(down, up, used[0], readings, most=True)
+        every = None if up is down else self._readings(down, up, stays, used[0])
+        low = self._outcome(down, up, used[0], every, most=True)
         same = up is down and used[0] == used[1]
-        high = low if same else self._outcome(up, up, used[1], readings, most=False)
+        high = low if same else self._outcome(up, up, used[1], every, most=False)
         so_far = low
         if stays != seen:
             known = self._bad_parts(units, seen, worst)
-            so_far = self._outcome(known, up, used[0], self._readings(known, up, seen), most=True)
+            ways = self._readings(known, up, seen, used[0])
+            so_far = self._outcome(known, up, used[0], ways, most=True)
         if self.record.coming and so_far.excluded_s:
             so_far = replace(so_far, excluded_s=self._excluded_s(units, seen, worst))
         return Measure(
@@ -280,11 +299,15 @@ class Measurement:
             high=high,
             so_far=so_far,
             to_come_s=self._to_come_s(units),
-            readings=readings,
+            readings=every,
         )
 
     def _readings(
-        self, down: list[BadTime], up: list[BadTime], spans: Iterable[tuple[Span, ...]]
+        self,
+        down: list[BadTime],
+        up: list[BadTime],
+        spans: Iterable[tuple[Span, ...]],
+        free_used_s: int,
     ) -> Readings | None:
         """A window that moves holds more of it the more is bad, so nothing lies between."""
         if self.objective.window_s is not None:
@@ -293,7 +316,24 @@ class Measurement:
         held = (span for mine in spans for span in mine if worst(span) != best(span))
         edges = frozenset(edge for span in held for edge in (span.start_s, span.end_s))
         pairs = tuple(zip(down, up, strict=True))
-        return Readings(pairs, edges, self.objective.counting.merge_gap_s, self._incident)
+        denominator = self._divided_by_s(down)
+
+        def availability(bad_s: int) -> Fraction:
+            counted = self._less_free_s(bad_s, len(down), free_used_s)
+            return Outcome(min(counted, denominator), denominator, 0, ()).availability
+
+        return Readings(
+            pairs,
+            edges,
+            self.objective.counting.merge_gap_s,
+            self._incident,
+            self._by_granularity_s,
+            availability,
+        )
+
+    def _divided_by_s(self, parts: Sequence[BadTime]) -> int:
+        excluded = sum(total(clip(part.excluded, self.served)) for part in parts)
+        return self._denominator_s(len(parts), excluded) - self.not_yet_s
 
     def rule(self, held: Policy) -> Rule:
         """What a span is, time that the contract holds taken as this."""
@@ -366,14 +406,14 @@ class Measurement:
         excluded = sum(total(clip(part.excluded, self.served)) for part in parts)
         if self.objective.window_s is not None:
             return self._moving(self.objective.window_s, incidents, excluded)
-        seen = sum(self._by_granularity_s(mine) for mine in incidents)
+        seen = self._counted_bad_s(incidents, parts)
         if readings is not None and self.objective.counting.granularity in APART:
             chosen = readings.incidents(lambda one: self._by_granularity_s((one,)), most=most)
             incidents = list(map(self._marked, chosen, parts, sure))
             seen = sum(map(self._by_granularity_s, incidents))
         bad = sum(total(clip(part.down, self.served)) for part in parts)
         counted = self._less_free_s(seen, len(parts), free_used_s)
-        denominator = self._denominator_s(len(parts), excluded) - self.not_yet_s
+        denominator = self._divided_by_s(parts)
         flat = tuple(incident for mine in incidents for incident in mine)
         return Outcome(
             min(counted, denominator),
@@ -514,6 +554,26 @@ class Measurement:
         free = self.objective.first_n_s if self.objective.first_n_per == "outage" else 0
         return (outage[0] + free, outage[1])
 
+    def _counted_bad_s(
+        self, incidents: Sequence[tuple[Incident, ...]], parts: Sequence[BadTime]
+    ) -> int:
+        intervals = self.objective.counting.intervals
+        if intervals is None:
+            return sum(map(self._by_granularity_s, incidents))
+        lost = [_counted_time(mine) for mine in incidents]
+        return by_intervals_s(lost, self._judged(parts), intervals, self.whole.start_s)
+
+    def _judged(self, parts: Sequence[BadTime]) -> list[Intervals]:
+        """Of each unit, or of all together, the time in service that is not excluded."""
+        start, end = self.served
+        starts = [start] * len(parts)
+        if self.objective.scope == "pooled":
+            starts = [min(end, self.record.accepted.get(unit, start)) for unit in self.units]
+        return [
+            subtraction(((max(since, start), end),), part.excluded)
+            for since, part in zip(starts, parts, strict=True)
+        ]
+
     def _by_granularity_s(self, incidents: tuple[Incident, ...]) -> int:
         counted = [incident.inside for incident in incidents if incident.counted]
         return COUNTED[self.objective.counting.granularity](counted)
@@ -646,34 +706,3 @@ def _excluded(contract: Contract, spans: tuple[Span, ...], rule: Rule) -> Interv
         by_cause = subtraction(by_cause, fault)
     by_rule = _where(spans, lambda span: rule(span) == "excluded")
     return union(by_cause, by_rule)
-
-
-def _exact_s(outages: Outages) -> int:
-    return sum(total(outage) for outage in outages)
-
-
-def _minutes_up_s(outages: Outages) -> int:
-    return sum(-(-total(outage) // MINUTE_S) * MINUTE_S for outage in outages)
-
-
-def _minutes_down_s(outages: Outages) -> int:
-    return sum(total(outage) // MINUTE_S * MINUTE_S for outage in outages)
-
-
-def _minutes_touched_s(outages: Outages) -> int:
-    pieces = chain.from_iterable(outages)
-    return total(union((start - start % MINUTE_S, end + -end % MINUTE_S) for start, end in pieces))
-
-
-def _minutes_full_s(outages: Outages) -> int:
-    pieces = chain.from_iterable(outages)
-    return total(union((start + -start % MINUTE_S, end - end % MINUTE_S) for start, end in pieces))
-
-
-COUNTED: Mapping[str, Callable[[Outages], int]] = {
-    "second": _exact_s,
-    "outage_minutes_ceil": _minutes_up_s,
-    "outage_minutes_floor": _minutes_down_s,
-    "clock_minutes_touched": _minutes_touched_s,
-    "clock_minutes_full": _minutes_full_s,
-}

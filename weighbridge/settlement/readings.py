@@ -5,36 +5,62 @@ outages are worth over all readings lie anywhere between all of it and none.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import Protocol, TypeVar
 
 from weighbridge.settlement.intervals import Interval, Intervals, merge, subtraction
 
-Worth = Callable[[Interval], Fraction | int]
+Judged = Callable[[Interval], tuple[Fraction | int, int]]
+"""What an outage is worth, and its bad time."""
+
 Piece = tuple[Interval, bool]
 """Bad time, and whether it is so in every reading."""
 
+MOST_READINGS = 50
+"""Beyond these, one stands for all: it is worth what the best of them is, with the bad time of the longest."""
+
 
 @dataclass(frozen=True, slots=True)
-class _Chain:
-    """The outages up to a piece, the last one first, and what they are worth together."""
+class Reading:
+    """Outages up to some piece, the last one first: what they are worth together, and their bad time."""
 
     worth: Fraction | int
+    bad_s: int = 0
     last: Interval | None = None
-    before: "_Chain | None" = None
+    before: "Reading | None" = None
 
-    def outages(self) -> list[Interval]:
+    def outages(self) -> tuple[Interval, ...]:
         """In order of time."""
         found: list[Interval] = []
-        chain: _Chain | None = self
-        while chain is not None:
-            found += [] if chain.last is None else [chain.last]
-            chain = chain.before
-        return found[::-1]
+        reading: Reading | None = self
+        while reading is not None:
+            found += [] if reading.last is None else [reading.last]
+            reading = reading.before
+        return tuple(found[::-1])
 
 
-NONE = _Chain(0)
+class Weighed(Protocol):
+    """What is worth something, by bad time."""
+
+    @property
+    def worth(self) -> Fraction | int: ...
+    @property
+    def bad_s(self) -> int: ...
+
+
+Some = TypeVar("Some", bound=Weighed)
+
+
+def unbeaten(readings: Iterable[Some], *, most: bool) -> list[Some]:
+    """Those that no other beats in worth and equals in bad time, or the other way round: the best by worth first."""
+    sign = 1 if most else -1
+    kept: list[Some] = []
+    for one in sorted(readings, key=lambda one: (sign * one.worth, one.bad_s), reverse=True):
+        if not kept or one.bad_s > kept[-1].bad_s:
+            kept.append(one)
+    return kept
 
 
 def cut(intervals: Intervals, edges: Iterable[int]) -> Intervals:
@@ -47,10 +73,10 @@ def cut(intervals: Intervals, edges: Iterable[int]) -> Intervals:
     return tuple(pieces)
 
 
-def outages(
-    sure: Intervals, held: Intervals, gap: int, worth: Worth, *, most: bool
-) -> tuple[Interval, ...]:
-    """Those of the reading in which all of them together are worth the most, or the least.
+def readings(
+    sure: Intervals, held: Intervals, gap: int, judged: Judged, *, most: bool
+) -> list[Reading]:
+    """Those of which no other is worth more, or less, with as much bad time or more; the best by worth first.
 
     `held`: stretches in order, apart from `sure`. Outages at most `gap` apart are one, as they are judged.
     """
@@ -58,8 +84,10 @@ def outages(
     pieces = sorted(
         [*((one, True) for one in known), *((one, False) for one in subtraction(held, known))]
     )
-    groups = (_chosen(group, gap, worth, most=most) for group in _groups(pieces, gap))
-    return tuple(outage for group in groups for outage in group)
+    found = [Reading(0)]
+    for group in _groups(pieces, gap):
+        found = _with_group(found, group, gap, judged, most=most)
+    return found
 
 
 def _groups(pieces: Sequence[Piece], gap: int) -> Iterator[list[Piece]]:
@@ -74,44 +102,48 @@ def _groups(pieces: Sequence[Piece], gap: int) -> Iterator[list[Piece]]:
         yield group
 
 
-def _chosen(group: list[Piece], gap: int, worth: Worth, *, most: bool) -> Iterable[Interval]:
-    """Of each piece the best chain that ends with it: an outage from a piece on, and the best chain before that."""
-    best = max if most else min
-    ends: list[_Chain] = []
-    befores: list[_Chain | None] = []
-    for place, ((start, end), _) in enumerate(group):
-        befores.append(_before(group, place, start - gap, ends, best))
-        chains = [
-            _Chain(
-                before.worth + worth((group[first][0][0], end)), (group[first][0][0], end), before
-            )
-            for first, before in enumerate(befores)
-            if before is not None
-        ]
-        ends.append(best(chains, key=_worth))
-    last = _before(group, len(group), group[-1][0][1] + 1, ends, best)
-    return NONE.outages() if last is None else last.outages()
+def _with_group(
+    start: list[Reading], group: list[Piece], gap: int, judged: Judged, *, most: bool
+) -> list[Reading]:
+    """Of each piece the readings that end with it: an outage from a piece on, and readings before that."""
+    ends: list[list[Reading]] = []
+    befores: list[list[Reading]] = []
+    for place, ((begun, end), _) in enumerate(group):
+        befores.append(_before(group, place, begun - gap, start, ends, most=most))
+        found: list[Reading] = []
+        for first, before in enumerate(befores):
+            if before:
+                outage = (group[first][0][0], end)
+                worth, bad_s = judged(outage)
+                found += [
+                    Reading(one.worth + worth, one.bad_s + bad_s, outage, one) for one in before
+                ]
+        ends.append(_few(found, most=most))
+    return _before(group, len(group), group[-1][0][1] + 1, start, ends, most=most)
 
 
 def _before(
     group: list[Piece],
     place: int,
     until: int,
-    ends: list[_Chain],
-    best: Callable[..., _Chain],
-) -> _Chain | None:
-    """The best chain that ends before an instant, with no piece between that is sure; None: there is none."""
-    chains: list[_Chain] = []
+    start: list[Reading],
+    ends: list[list[Reading]],
+    *,
+    most: bool,
+) -> list[Reading]:
+    """The readings that end before an instant, with no piece between that is sure."""
+    found: list[Reading] = []
     for last in range(place - 1, -1, -1):
         (_, end), sure = group[last]
         if end < until:
-            chains.append(ends[last])
+            found += ends[last]
         if sure:
             break
     else:
-        chains.append(NONE)
-    return best(chains, key=_worth) if chains else None
+        found += start
+    return _few(found, most=most)
 
 
-def _worth(chain: _Chain) -> Fraction | int:
-    return chain.worth
+def _few(found: Iterable[Reading], *, most: bool) -> list[Reading]:
+    kept = unbeaten(found, most=most)
+    return kept if len(kept) <= MOST_READINGS else [replace(kept[0], bad_s=kept[-1].bad_s)]

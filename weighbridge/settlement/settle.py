@@ -5,7 +5,7 @@ time, each result has a worst and a best bound; they are the same where nothing 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -322,9 +322,23 @@ class PartSettlement:
         )
         adds = worth(credit, self.period)
         if one.readings is not None and adds is not None:
-            chosen = one.readings.incidents(adds, most=most)
+            owed = self._owed_by(credit, one, facts) if most else None
+            chosen = one.readings.incidents(adds, most=most, owed=owed)
             facts = replace(facts, incidents=tuple(chain.from_iterable(chosen)))
         return capped(credit, one.unit, base, earn(credit, facts), before.amount)
+
+    def _owed_by(
+        self, credit: Judged, one: Measure, facts: CreditInputs
+    ) -> Callable[[int], bool] | None:
+        """With which bad time of a reading the objective is missed; None: the credit is owed in every reading.
+
+        Of whole intervals no outage has bad time of its own, so that the most is of all readings.
+        """
+        found, whole = one.readings, one.objective.counting.intervals is not None
+        met = not replace(facts, availability=one.high.availability).missed
+        if found is None or whole or not met or credit.owed_when != "missed":
+            return None
+        return lambda bad_s: replace(facts, availability=found.availability(bad_s)).missed
 
     def _fees_of(self, unit: str) -> Fees:
         """Over the unit's own service, where that starts later than the contract's."""

@@ -231,6 +231,65 @@ def test_each_granularity_counts_in_its_own_way(granularity: str, counted: int) 
     assert measured(terms, [down(20, 170), down(1000, 1150)]).low.downtime_s == counted
 
 
+FIVE_MINUTES = {"length_s": "300", "down_share": "0.2"}
+
+
+@pytest.mark.parametrize(
+    ("op", "outages", "counted"),
+    [
+        (">=", [(600, 660)], 300),  # 60 of 300 s are a fifth
+        (">=", [(600, 659)], 0),
+        (">", [(600, 660)], 0),
+        (">", [(600, 661)], 300),
+        (">=", [(870, 960)], 300),  # 30 s before a mark and 60 after it
+        (">=", [(600, 630), (700, 730)], 300),
+        (">=", [(300, 3000)], 2700),
+    ],
+)
+def test_an_interval_is_down_as_a_whole_from_its_share_on(
+    op: str, outages: list[tuple[int, int]], counted: int
+) -> None:
+    counting = {"granularity": "intervals", "intervals": FIVE_MINUTES | {"op": op}}
+    found = measured(contract({"counting": counting}), [down(*one) for one in outages])
+    assert found.low.downtime_s == counted
+
+
+@pytest.mark.parametrize(("lost", "counted"), [(19, 0), (20, 100)])
+def test_an_interval_that_service_or_excluded_time_cuts_is_judged_by_what_is_left(
+    lost: int, counted: int
+) -> None:
+    """100 s are left, of which 20 are a fifth: at the start of service, and beside a window that was announced."""
+    counting = {"granularity": "intervals", "intervals": FIVE_MINUTES | {"op": ">="}}
+    terms = contract({"counting": counting}, maintenance={"min_notice_s": "0"})
+    begun = APRIL.start_s + 200
+    served = replace(APRIL, start_s=begun)
+    record = Record((down(200, 200 + lost),))
+    [found] = Measurement(
+        terms,
+        terms.availability[0],
+        record,
+        APRIL,
+        UNITS[:1],
+        (served.start_s, served.end_s),
+        APRIL,
+    ).measures()
+    assert found.low.downtime_s == counted
+    window = Window("w", APRIL.start_s + 600, APRIL.start_s + 800, APRIL.start_s)
+    assert measured(terms, [down(600, 800 + lost)], [window]).low.downtime_s == counted
+
+
+def test_of_pooled_units_the_share_is_of_all_and_held_time_makes_a_range_of_whole_intervals() -> (
+    None
+):
+    """3 units have 900 s of an interval, of which a fifth are 180: 120 seen and 60 held."""
+    counting = {"granularity": "intervals", "intervals": FIVE_MINUTES | {"op": ">="}}
+    terms = contract({"counting": counting, "scope": "pooled"})
+    seen = [down(600, 720), down(600, 660, "n2", State.UNKNOWN)]
+    [found] = measures(terms, Record(tuple(seen)))
+    assert (found.low.downtime_s, found.high.downtime_s) == (900, 0)
+    assert found.high.hidden_s == 120
+
+
 def test_a_minimum_is_tested_on_the_whole_outage_and_counted_inside_the_period() -> None:
     terms = contract(
         {"counting": {"min_outage": {"seconds": "300", "op": ">="}, "merge_gap_s": "0"}}

@@ -138,7 +138,12 @@ class _Count:
         return taken | outside
 
     def row(self, name: str, parts: list[tuple[Seconds, Seconds, Seconds, Seconds]]) -> Json:
-        counted = sum(self.counted(part[0], part[3]) for part in parts)
+        lost = [list(self.counted(part[0], part[3])) for part in parts]
+        if self.terms["counting"]["granularity"] == "intervals":
+            counted = self.in_intervals(lost, [part[3] for part in parts])
+        else:
+            rule = ROUNDED[self.terms["counting"]["granularity"]]
+            counted = sum(rule(one.bit_count()) for mine in lost for one in mine)
         raw, unknown, excluded = (
             sum((part[place] & self.served).bit_count() for part in parts) for place in (1, 2, 3)
         )
@@ -159,17 +164,25 @@ class _Count:
             "excluded_seconds": excluded,
         }
 
-    def counted(self, down: Seconds, excluded: Seconds) -> int:
+    def in_intervals(self, lost: list[list[Seconds]], excluded: list[Seconds]) -> int:
+        """One interval after the other from the first second of the month, each by what is judged of it."""
+        rule, counted = self.terms["counting"]["intervals"], 0
+        for start in range(*self.month, rule["length_s"]):
+            one = self.bits(start, start + rule["length_s"]) & self.served
+            judged = sum((one & ~held).bit_count() for held in excluded)
+            bad = sum((one & outage).bit_count() for mine in lost for outage in mine)
+            limit = Fraction(rule["down_share"]) * judged
+            counted += judged if bad > limit or (bad == limit > 0 and rule["op"] == ">=") else 0
+        return counted
+
+    def counted(self, down: Seconds, excluded: Seconds) -> Iterator[Seconds]:
         """Gaps of at most the merge gap are filled; short outages go; the rest is cut to the time that is judged."""
         counting = self.terms["counting"]
         for (_, end), (start, _) in pairwise(list(runs(down))):
             if start - end <= counting["merge_gap_s"]:
                 down |= (1 << start) - (1 << end)
         minimum = counting["min_outage"] or {"seconds": 0, "op": ">"}
-        total = 0
         for start, end in runs(down):
             long = end - start > minimum["seconds"]
             if long or (minimum["op"] == ">=" and end - start == minimum["seconds"]):
-                inside = ((1 << end) - (1 << start)) & self.served & ~excluded
-                total += ROUNDED[counting["granularity"]](inside.bit_count())
-        return total
+                yield ((1 << end) - (1 << start)) & self.served & ~excluded
