@@ -237,6 +237,8 @@ def test_volcengine_pays_a_share_of_the_bill_of_a_cluster(seconds: int, amount: 
 @pytest.mark.parametrize(
     ("seconds", "amount"),
     [
+        (2_592, "0.00"),  # 0.1 % of 2592000 s: exactly 99.9 %, which is met
+        (2_593, "900.35"),  # 100 x 2593/3600 x 12.50 = 900.347
         (3_600, "1250.00"),  # 100 x 1 h x 12.50
         (25_920, "9000.00"),  # 7.2 h: 100 x 7.2 x 12.50 is the fee of the month
         (36_000, "9000.00"),  # 12500.00, capped by it
