@@ -62,7 +62,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
         "letter_claims": "unit standing deadline is_past amount",
         "letter_units": "objective unit verdict availability exactly target",
         "notice_details": "detail told",
-        "claims": "unit standing deadline earned owed",
+        "claims": "unit standing opens deadline earned owed",
         "said": "event unit at party authority entry",
         "flags": "flag meaning innocent",
         "items": "resource sku nodes nodes_whole gpus gpus_seen_column",
@@ -112,8 +112,8 @@ _OF_KIND: Mapping[Kind, str] = {
         "in_use_hours kilowatt_hours recognised reporting_gpus reporting_hours seen_gpus unproven"
     ),
     "time": (
-        "since from until at complete_at deadline due end expires first_in_window first_seen held_time notice "
-        "start"
+        "since from until at complete_at opens deadline due end expires first_in_window first_seen held_time "
+        "notice start"
     ),
     "code": (
         "contract contracts draws_on subject "

@@ -317,6 +317,7 @@ def _claims(part: Part, speak: Speaker) -> Iterator[Row]:
         yield (
             Cell(f"{due.unit}{of}", due.unit),
             speak.coded("standing", due.standing),
+            Cell("") if due.opens is None else speak.short(due.opens),
             Cell("") if due.deadline is None else speak.short(due.deadline),
             speak.amount(due.earned, due.earned),
             speak.amount(due.lowest, due.highest),

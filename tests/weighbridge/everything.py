@@ -262,7 +262,8 @@ def rulings() -> Statement:
     """Maintenance as it is ruled, claims as they stand, moving windows, holes of a table, what came late."""
     tier = {"base": {"amount": "1000"}, "tiers": LEAST}
     claims = {
-        "open": {"required": "true", "deadline_days": "30"},
+        "open": {"required": "true", "deadline_days": "30", "opens_working_day": "1"},
+        "early": {"required": "true", "deadline_days": "90", "opens_day": "60"},
         "lapsed": {"required": "true", "deadline_days": "1"},
         "automatic": {"required": "false"},
     }

@@ -98,11 +98,16 @@ def counts_working_days(contract: Contract) -> Iterator[str]:
         yield "acceptance.deemed_acceptance_count"
     if any(hours.days for hours in contract.working_hours):
         yield "working_hours"
-    if contract.claim.deadline_working_days is not None:
-        yield "claim.deadline_working_days"
-    for position, credit in enumerate(contract.credits):
-        if credit.claim is not None and credit.claim.deadline_working_days is not None:
-            yield f"credits[{position}].claim.deadline_working_days"
+    claims = {"claim": contract.claim}
+    claims |= {
+        f"credits[{position}].claim": credit.claim
+        for position, credit in enumerate(contract.credits)
+        if credit.claim is not None
+    }
+    for path, claim in claims.items():
+        for name in ("deadline_working_days", "opens_working_day"):
+            if getattr(claim, name) is not None:
+                yield f"{path}.{name}"
 
 
 def _of_unseen_runs(contract: Contract) -> Iterator[str]:

@@ -107,7 +107,16 @@ class ClaimTerms(Terms):
         "Billing cycles (months) after the end of the period: to the border at which they end.",
         default=None,
     )
-    zone: Maybe[Zone] = clause("Time zone of the deadline; none: the contract's.", default=None)
+    opens_day: Maybe[Count] = clause(
+        "Local day after the end of the period from whose beginning on it can be claimed: 1 is the day on which the"
+        " period has ended; none: at any time. A claim that came before is none.",
+        default=None,
+    )
+    opens_working_day: Maybe[Count] = clause(
+        "The same in working days. Where the calendar does not know one of them, it cannot be claimed yet.",
+        default=None,
+    )
+    zone: Maybe[Zone] = clause("Time zone of these days; none: the contract's.", default=None)
     form: Maybe[Text] = clause(
         "Address and form of the claim.",
         reader=describes("how a claim is sent is between the parties"),
@@ -126,6 +135,22 @@ class ClaimTerms(Terms):
                 "deadline_billing_cycles",
                 "run from the end of the period, and counted_from does not",
             )
+        yield from self._of_opening()
+
+    def _of_opening(self) -> Iterator[tuple[str, str]]:
+        pairs = (
+            ("opens_day", self.opens_day, self.deadline_days),
+            ("opens_working_day", self.opens_working_day, self.deadline_working_days),
+        )
+        for name, opens, last in pairs:
+            if opens is not None and not self.required:
+                yield name, "is of a claim, and none is required"
+            if opens is None or last is None or self.counted_from != "period":
+                continue
+            if opens > last:
+                yield name, "comes after the last day of the deadline"
+        if self.opens_day is not None and self.opens_working_day is not None:
+            yield "opens_day", "beside opens_working_day: name one of them"
 
     @property
     def by_incident(self) -> bool:

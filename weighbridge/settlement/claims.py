@@ -19,8 +19,10 @@ from weighbridge.settlement.periods import (
 from weighbridge.settlement.record import Claim
 from weighbridge.settlement.working_days import working_day_after
 
-Standing = Literal["automatic", "open", "filed", "lapsed"]
+Standing = Literal["automatic", "open", "early", "filed", "lapsed"]
 MONTHS = 12
+NEVER_S = 2**62
+"""No day is known on which it is."""
 
 
 def deadline_s(
@@ -43,6 +45,20 @@ def deadline_s(
     if last is None:
         return None
     return day_start(last + timedelta(days=1), zone or contract.time_zone)
+
+
+def opens_s(terms: ClaimTerms, period: Period, contract: Contract) -> int | None:
+    """The first instant at which a credit can be claimed. None: at any time; NEVER_S: nobody knows yet."""
+    ended = local_date(period.end_s, contract.time_zone)
+    day: date | None = None
+    if terms.opens_day is not None:
+        day = ended + timedelta(days=terms.opens_day - 1)
+    elif terms.opens_working_day is not None:
+        before = ended - timedelta(days=1)
+        day = working_day_after(contract.calendar, before, terms.opens_working_day)
+    else:
+        return None
+    return NEVER_S if day is None else day_start(day, terms.zone or contract.time_zone)
 
 
 def _first_day(terms: ClaimTerms, period: Period, zone: str, incident: Interval | None) -> date:
@@ -72,39 +88,42 @@ def standing(
     period: Period,
     unit: str,
     as_of_s: int,
-    since_s: int | None = None,
+    since_s: int = 0,
 ) -> Standing:
-    """Whether the credit is owed by itself, was claimed in time, can still be claimed, or has lapsed.
+    """Whether the credit is owed by itself, was claimed in time, can be claimed, not yet, or no more.
 
-    `since_s`: the beginning of an incident, which no claim can be for that was filed before it.
+    `since_s`: when it can be claimed from on, or the beginning of an incident; a claim that was filed before is none.
     """
     if not terms.required or terms.auto_claim:
         return "automatic"
     filed = [claim.filed_s for claim in claims if concerns(claim, period, unit)]
-    filed = [at for at in filed if since_s is None or at >= since_s]
-    if any(deadline is None or at < deadline for at in filed):
+    if any(at >= since_s and (deadline is None or at < deadline) for at in filed):
         return "filed"
+    if as_of_s < since_s:
+        return "early"
     return "open" if deadline is None or as_of_s < deadline else "lapsed"
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimState:
-    """Of a credit, or of several incidents together: whether it is owed, until when the next claim is in time, and
-    whether some of it lapsed."""
+    """Of a credit, or of several incidents together: whether it is owed, until when the next claim is in time, whether
+    some of it lapsed, and from when on it can be claimed."""
 
     standing: Standing
     deadline_s: int | None
     lapsed: bool = False
+    opens_s: int | None = None
 
 
 def together(states: Sequence[ClaimState]) -> ClaimState:
-    """Open while one of them is, until the first deadline of those; else filed if one is; lapsed if all are."""
+    """Open while one of them is, until the first deadline of those; else early, or filed, if one is."""
     lapsed = any(one.lapsed for one in states)
-    for found in ("open", "filed", "automatic", "lapsed"):
+    opens = next((one.opens_s for one in states), None)
+    for found in ("open", "early", "filed", "automatic", "lapsed"):
         mine = [one.deadline_s for one in states if one.standing == found]
         if mine:
             return ClaimState(
-                found, min((at for at in mine if at is not None), default=None), lapsed
+                found, min((at for at in mine if at is not None), default=None), lapsed, opens
             )
     return ClaimState("open", None)
 

@@ -16,6 +16,7 @@ from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.availability import Incident, Measure, Measurement, Outcome
 from weighbridge.settlement.case import KnownUnits
+from weighbridge.settlement.claims import NEVER_S
 from weighbridge.settlement.coverage import cadence_lines
 from weighbridge.settlement.credits import Line, money
 from weighbridge.settlement.damages import EARLY_EXIT
@@ -358,6 +359,7 @@ def _due(contract: Contract, due: Owed) -> Due:
         highest=_amount(money(highest, contract.rounding)),
         lowest=_amount(money(lowest, contract.rounding)),
         credits=due.credits,
+        opens=None if due.opens_s is None or due.opens_s == NEVER_S else instant_text(due.opens_s),
     )
 
 

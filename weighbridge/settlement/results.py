@@ -82,6 +82,7 @@ class Owed:
 
     `earned` is the most of both bounds of held time; `highest` is of the worst case, `lowest` of the best. `lapsed`:
     some of it was not claimed in time. `credits`: of which alone it is, where others of the unit are claimed otherwise.
+    `opens_s`: from when on it can be claimed; None: at any time.
     """
 
     unit: str
@@ -92,6 +93,7 @@ class Owed:
     lowest: Fraction | None
     lapsed: bool = False
     credits: tuple[str, ...] = ()
+    opens_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from weighbridge.settlement.claims import (
     TOGETHER,
     ClaimState,
     deadline_s,
+    opens_s,
     payable,
     standing,
     together,
@@ -403,13 +404,14 @@ class PartSettlement:
 
     def _state(self, terms: ClaimTerms, unit: str, incident: Interval | None) -> ClaimState:
         """Of an incident that lasts nobody knows yet until when it can be claimed."""
-        since_s = None if incident is None else incident[0]
+        opens = opens_s(terms, self.whole, self.contract)
+        since_s = max(opens or 0, 0 if incident is None else incident[0])
         lasts = incident is not None and incident[1] >= min(self.as_of_s, self.cutoff_s)
         waits = lasts and terms.counted_from == "incident_end"
         until_s = None if waits else deadline_s(terms, self.whole, self.contract, incident)
         claims, period = self.record.claims, self.period
         found = standing(terms, until_s, claims, period, unit, self.as_of_s, since_s)
-        return ClaimState(found, until_s, found == "lapsed")
+        return ClaimState(found, until_s, found == "lapsed", opens)
 
     def _share(
         self,
@@ -446,6 +448,7 @@ class PartSettlement:
                 _of_these(credits, lowest),
                 state.lapsed,
                 credits if len(ways) > 1 else (),
+                state.opens_s,
             )
 
     def _owed(self, exact: Fraction | None) -> Fraction | None:

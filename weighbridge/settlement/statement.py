@@ -218,7 +218,8 @@ class SeriesLine:
 class Due:
     """What a unit earned, the claim that it needs, and what is owed of it now.
 
-    `credits`: of which alone it is, where others of the unit are claimed in another way; empty: of all.
+    `credits`: of which alone it is, where others of the unit are claimed in another way; empty: of all. `opens`: from
+    when on it can be claimed; None: at any time, or from a day that nobody knows yet.
     """
 
     unit: str
@@ -228,6 +229,7 @@ class Due:
     highest: str | None
     lowest: str | None
     credits: tuple[str, ...] = ()
+    opens: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from tests.weighbridge.written import contract_of
 from weighbridge.contract import Contract, ContractError
 from weighbridge.contract.money import ClaimTerms
 from weighbridge.judge.ledger import State
-from weighbridge.settlement.claims import deadline_s
+from weighbridge.settlement.claims import NEVER_S, deadline_s, opens_s
 from weighbridge.settlement.periods import calendar_month, contract_months, instant_text, term_of_s
 from weighbridge.settlement.record import Claim, Record, Span, ToldEvent
 from weighbridge.settlement.results import Settlement
@@ -85,6 +85,55 @@ def settled(
 ) -> Settlement:
     record = Record(tuple(spans), claims=tuple(claims))
     return settle(terms, record, OCTOBER, {"a": ["n1"]}, as_of_s)
+
+
+# --- from which day on
+
+SHANGHAI = {"time_zone": "Asia/Shanghai", "credits": [TIERS]}
+BY_DAY = {"required": "true", "deadline_days": "60"}
+
+
+@pytest.mark.parametrize(
+    ("opens", "claimed", "standing"),
+    [
+        ({"opens_day": "1"}, "2026-10-31T15:59:59", "open"),
+        ({"opens_day": "1"}, "2026-10-31T16:00:00", "filed"),
+        ({"opens_working_day": "5"}, "2026-11-05T15:59:59", "open"),
+        ({"opens_working_day": "5"}, "2026-11-05T16:00:00", "filed"),
+        ({}, "2026-10-20T00:00:00", "filed"),
+    ],
+)
+def test_a_claim_counts_from_the_day_on_which_it_can_be_made(
+    opens: dict[str, str], claimed: str, standing: str
+) -> None:
+    """1 November 2026 is a Sunday, so that the fifth working day is Friday the sixth, which begins at 16:00 UTC."""
+    terms = contract(**SHANGHAI, claim=BY_DAY | opens)
+    october = calendar_month("2026-10", terms.time_zone)
+    record = Record((down("2026-10-02T00:00:00", 5),), claims=(filed(claimed),))
+    soon = settle(terms, record, october, {"a": ["n1"]}, october.end_s - 1)
+    later = settle(terms, record, october, {"a": ["n1"]}, october.end_s + 20 * DAY)
+    assert later.dues[0].standing == standing
+    assert (later.highest == 0) == (standing == "open")
+    assert soon.dues[0].standing == ("early" if opens else "filed")
+    assert (later.dues[0].opens_s is None) == (not opens)
+
+
+def test_where_the_calendar_does_not_know_the_day_nothing_can_be_claimed_yet() -> None:
+    terms = contract(**SHANGHAI, claim=BY_DAY | {"opens_working_day": "5"})
+    assert opens_s(terms.claim, calendar_month("2099-10", "Asia/Shanghai"), terms) == NEVER_S
+
+
+@pytest.mark.parametrize(
+    ("claim", "where"),
+    [
+        ({"opens_day": "5"}, "claim.opens_day: is of a claim"),
+        (BY_DAY | {"opens_day": "61"}, "claim.opens_day: comes after"),
+        (BY_DAY | {"opens_day": "5", "opens_working_day": "5"}, "name one of them"),
+    ],
+)
+def test_an_earliest_day_that_cannot_be_meant_is_refused(claim: dict[str, str], where: str) -> None:
+    with pytest.raises(ContractError, match=where):
+        contract(**SHANGHAI, claim=claim)
 
 
 # --- from the incident

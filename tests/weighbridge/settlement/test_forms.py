@@ -47,7 +47,8 @@ def owed(
 ) -> Decimal | None:
     period = calendar_month(label, terms.time_zone)
     spans = tuple(Span("n1", State.DOWN, instant(start), instant(end)) for start, end in outages)
-    record = Record(spans, claims=(Claim(label, period.end_s),), events=events)
+    filed = (period.end_s, period.end_s + 20 * 86400)
+    record = Record(spans, claims=tuple(Claim(label, at) for at in filed), events=events)
     units = {promise.id: ["n1"] for promise in terms.availability}
     return settle(terms, record, period, units, LATER).highest
 

@@ -70,10 +70,10 @@ def owed(
     units: tuple[str, ...] = ("n1",),
     filed_s: int | None = None,
 ) -> Decimal | None:
-    """What a month owes, claimed at its end or when it is said."""
+    """What a month owes, claimed at its end and twenty days later, or when it is said."""
     period = calendar_month(label, terms.time_zone)
-    claim = Claim(label, period.end_s if filed_s is None else filed_s)
-    record = Record(spans, windows=windows, claims=(claim,))
+    filed = (period.end_s, period.end_s + 20 * 86400) if filed_s is None else (filed_s,)
+    record = Record(spans, windows=windows, claims=tuple(Claim(label, at) for at in filed))
     judged = {promise.id: list(units) for promise in terms.availability}
     return settle(terms, record, period, judged, LATER).highest
 
