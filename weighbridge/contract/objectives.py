@@ -100,7 +100,7 @@ class Availability(Terms):
     target: Target = clause("Lowest share; met at exactly this share.")
     period: PeriodKind = clause(
         "Time over which the share is taken. Statements of such periods judge and pay it, and no others; these show it"
-        " so far: `SO_FAR`.",
+        " so far, one of a year from the first day of the year in which they end: `SO_FAR`.",
         default="calendar_month",
     )
     window_s: Maybe[Count] = clause(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from weighbridge.contract import Contract
+from weighbridge.contract import Availability, Contract
 from weighbridge.contract.evidence import Late
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.assignments import Version
@@ -13,7 +13,7 @@ from weighbridge.judge.ledger import StateSpan as Stretch
 from weighbridge.judge.slot_history import Holder
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.period_labels import margin_s
-from weighbridge.settlement.periods import Period, served_part_s
+from weighbridge.settlement.periods import Period, calendar_year, local_date, served_part_s
 from weighbridge.settlement.phases import AT_ONCE, phases
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Record, ToldEvent, Window
@@ -284,10 +284,24 @@ def case_of(
     return Case(tuple(versions), holders, known, notices, period, as_of_us)
 
 
+def of_year(contract: Contract) -> tuple[Availability, ...]:
+    """The objectives of a year."""
+    return tuple(one for one in contract.availability if one.period == "calendar_year")
+
+
+def so_far_since_s(contract: Contract, period: Period) -> int:
+    """From when on objectives of a year are shown in a statement that does not judge them: the year's first day."""
+    if period.kind in (None, "calendar_year") or not of_year(contract):
+        return period.start_s
+    last = local_date(period.end_s - 1, contract.time_zone)
+    return calendar_year(f"{last.year:04}", contract.time_zone).start_s
+
+
 def reach_us(versions: Sequence[Version], period: Period) -> tuple[int, int]:
     """The time whose rows matter: outages are measured whole, beyond the period's borders too."""
     margin = max(margin_s(version.contract) for version in versions)
-    start_s, end_s = period.start_s - margin, period.end_s + margin
+    since_s = min(so_far_since_s(version.contract, period) for version in versions)
+    start_s, end_s = min(period.start_s, since_s) - margin, period.end_s + margin
     return start_s * MICROSECONDS, end_s * MICROSECONDS
 
 

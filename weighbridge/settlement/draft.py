@@ -19,7 +19,16 @@ from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, Use
 from weighbridge.judge.slot_history import Holder
 from weighbridge.log.entries import JudgedBy
-from weighbridge.settlement.case import Case, Notices, case_of, cutoff_us
+from weighbridge.settlement.case import (
+    Case,
+    Notices,
+    case_of,
+    cutoff_us,
+    no_probes,
+    no_series,
+    of_year,
+    so_far_since_s,
+)
 from weighbridge.settlement.coverage import covered_too_little
 from weighbridge.settlement.credits import money
 from weighbridge.settlement.exits import FLAGS as EXIT_FLAGS
@@ -46,6 +55,9 @@ SWAPS = ("gpu_replaced", "node_replaced", "device_exchanged")
 
 UNDER_WAY: Final = "period_under_way"
 """The flag of a statement of a period of which some is still to come."""
+
+PAID = ("credits", "performance", "response", "repair", "liquidated_damages", "pricing")
+"""What of a contract follows objectives, or stands beside them."""
 
 NOT_NAMED = JudgedBy()
 SPELLED: Mapping[type[Window | Claim | ToldEvent], str] = {
@@ -234,7 +246,22 @@ class _Drafting:
             weighed=weighed,
             used=used,
             known=case.known,
+            so_far=self._so_far(version, used) if late is None else None,
         )
+
+    def _so_far(self, version: Version, used: Totals) -> Settled | None:
+        """The part of the year that a version rules, up to the period's end, for the objectives of a year alone."""
+        since_s = so_far_since_s(version.contract, self.period)
+        if since_s == self.period.start_s:
+            return None
+        year = replace(self.period, start_s=since_s)
+        plain = replace(self.case.notices, probes=no_probes, series=no_series)
+        longer = replace(self, case=replace(self.case, period=year, notices=plain))
+        [ruled] = (part for one, part in longer.case.parts() if one is version)
+        promises = {"availability": of_year(version.contract)}
+        nothing: tuple[object, ...] = ()
+        bare = version.contract.model_copy(update=dict.fromkeys(PAID, nothing) | promises)
+        return longer._settled(replace(version, contract=bare), ruled, used, (), None)
 
     def _settlement(
         self,

@@ -56,7 +56,10 @@ from weighbridge.settlement.usage import Totals
 
 @dataclass(frozen=True)
 class Settled:
-    """One version over its part of a period, and what it was settled from. `served`: of the `service`, in that part."""
+    """One version over its part of a period, and what it was settled from. `served`: of the `service`, in that part.
+
+    `so_far`: from the first day of the year on, for the objectives of a year that this period does not judge.
+    """
 
     version: Version
     whole: Period
@@ -69,6 +72,7 @@ class Settled:
     used: Totals
     known: JoinedRows
     service: Interval
+    so_far: "Settled | None" = None
 
     @property
     def found(self) -> Timelines:
@@ -100,7 +104,7 @@ def part_of(settled: Settled) -> Part:
         text_digest=hashlib.sha256(settled.version.text.encode()).hexdigest(),
         start=instant_text(settled.part.start_s),
         end=instant_text(settled.part.end_s),
-        units=tuple(_unit(settled, result) for result in found.results),
+        units=tuple(_units(settled)),
         probes=tuple(_probe(one) for one in found.probed),
         series=settled.record.series,
         others=tuple(
@@ -130,6 +134,17 @@ def part_of(settled: Settled) -> Part:
         ),
         reach=tuple(reach_lines(settled.served, settled.weighed.told, settled.weighed.in_time)),
     )
+
+
+def _units(settled: Settled) -> Iterator[UnitLine]:
+    longer = settled.so_far
+    yearly = () if longer is None else longer.settlement.results
+    told = {result.measure.objective.id for result in yearly}
+    for result in settled.settlement.results:
+        if result.measure.objective.id not in told:
+            yield _unit(settled, result)
+    if longer is not None:
+        yield from (_unit(longer, result) for result in yearly)
 
 
 def _instants(interval_s: Interval) -> tuple[str, str]:

@@ -1,5 +1,7 @@
 """When a credit is owed, in which statement, and what limits it. Amounts are worked out by hand."""
 
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -16,14 +18,16 @@ from weighbridge.contract.objectives import PeriodKind
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
 from weighbridge.judge.slot_history import Holder
-from weighbridge.settlement.case import Notices
+from weighbridge.settlement.case import Notices, so_far_since_s
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import (
     Period,
     calendar_month,
     calendar_year,
     contract_month,
+    day_start,
     instant_text,
+    months_later,
     periods_within,
 )
 from weighbridge.settlement.probes import Samples
@@ -282,6 +286,49 @@ def test_a_year_s_promise_is_shown_so_far_in_a_month_s_statement() -> None:
     shown = {line.objective: line.verdict for line in found.parts[0].units}
     assert shown == {"a": "BREACHED", "y": "SO_FAR"}
     assert [one.objective for one in found.exits] == ["a"]
+
+
+def test_a_year_s_promise_is_counted_from_the_first_day_of_the_year_that_its_version_rules() -> (
+    None
+):
+    """Three days down in March, one in October; from July on another version rules."""
+    promises = [
+        {"id": "a", "target": "0.995"},
+        {"id": "y", "target": "0.995", "period": "calendar_year"},
+    ]
+    file = written(TERMS | {"availability": promises})
+    march, july = (calendar_month(f"2026-{month}", "UTC").start_s for month in ("03", "07"))
+    rows = [
+        row(YEAR.start_s, OCTOBER.end_s, State.UP),
+        row(march, march + 3 * DAY, State.DOWN),
+        row(OCTOBER.start_s, OCTOBER.start_s + DAY, State.DOWN),
+    ]
+    one = Version(loaded(file), file, 0, LONG_AFTER_S * SECOND)
+    two = [replace(one, until_us=july * SECOND), replace(one, from_us=july * SECOND)]
+    for versions, since_s, lost in (([one], YEAR.start_s, 4 * DAY), (two, july, DAY)):
+        told = draft(
+            versions,
+            (Holder("n1", None, 0),),
+            rows,
+            Notices(),
+            OCTOBER,
+            (OCTOBER.end_s + 40 * DAY) * SECOND,
+        ).parts[0]
+        lines = {line.objective: line for line in told.units}
+        assert lines["a"].counted_seconds == (DAY, DAY)
+        assert lines["y"].counted_seconds == (lost, lost)
+        assert lines["y"].service_seconds == OCTOBER.end_s - since_s
+        assert lines["y"].seconds["down"] == lost
+        assert lines["y"].verdict == "SO_FAR"
+
+
+@pytest.mark.parametrize(("label", "since"), [("2026-12-15", "2027"), ("2026-11-15", "2026")])
+def test_a_month_over_new_year_shows_the_year_in_which_it_ends(label: str, since: str) -> None:
+    own = {"id": "a", "target": "0.995", "period": "calendar_year"}
+    contract = contract_of(TERMS | {"availability": [own]})
+    start = date.fromisoformat(label)
+    edges = [day_start(day, "UTC") for day in (start, months_later(start, 1))]
+    assert so_far_since_s(contract, Period(label, *edges)) == calendar_year(since, "UTC").start_s
 
 
 def test_probes_are_judged_by_the_month_that_is_billed() -> None:
