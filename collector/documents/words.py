@@ -413,6 +413,18 @@ WORDS: Mapping[str, Word] = {
         "The log is cosigned as agreed up to {entries} entries, as of {received}; what came later rests on its keeper.",
         "日志前 {entries} 条已按约定会签（截至 {received}）；其后的内容仅凭日志保管方。",
     ),
+    "note.silence_confirms": Word(
+        "The statement {digest} counts as confirmed from {at} on, unless a side objects before.",
+        "结算单 {digest} 如无异议，自 {at} 起视为确认。",
+    ),
+    "note.silence_confirmed": Word(
+        "The statement {digest} counts as confirmed since {at}: nobody objected.",
+        "结算单 {digest} 逾期无异议，自 {at} 起视为确认。",
+    ),
+    "note.silence_broken": Word(
+        "{party} objected to the statement {digest} at {at}: silence does not confirm it.",
+        "{party} 于 {at} 对结算单 {digest} 提出异议，不视为确认。",
+    ),
     "note.not_cosigned": Word(
         "No head of the log is cosigned as agreed: all of it rests on its keeper.",
         "日志尚无按约定会签的检查点：全部内容仅凭日志保管方。",
@@ -521,6 +533,10 @@ WORDS: Mapping[str, Word] = {
     "flag.period_agreed": Word(
         "Both sides agreed on the period: nothing that came later changes it.",
         "双方已确认本期：此后的信息不再改变结果。",
+    ),
+    "flag.confirmed_by_silence": Word(
+        "Nobody objected to the issued statement in time: nothing that came later changes it.",
+        "已出具的结算单逾期无异议，视为确认：此后的信息不再改变结果。",
     ),
     "flag.clock_skew_corrected": Word(
         "A clock was off and its times were corrected.", "时钟有偏差，时间已校正。"

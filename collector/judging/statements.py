@@ -17,12 +17,14 @@ from collector.judging.live import LiveFleet
 from collector.log.commits import CommittedEntry
 from collector.storage.received import tick_before_us
 from collector.storage.store import EntryIndex, EvidenceLog, StoreInfo
+from weighbridge.codes import Flag
 from weighbridge.contract.scalars import MICROSECONDS, read_instant_us
 from weighbridge.judge.ledger import OVERLAY, Row, Use
 from weighbridge.judge.track import GROWING_US, full_second, grown
 from weighbridge.log.entries import Issued, JudgedBy, Reached
 from weighbridge.notices.book import KINDS, ContractRecord, NoticeBook
-from weighbridge.settlement.answers import answered
+from weighbridge.notices.confirming import Confirmed
+from weighbridge.settlement.answers import CLOSED, CONFIRMED, answered
 from weighbridge.settlement.case import cutoff_us, reach_us
 from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.invariants import BrokenInvariantError
@@ -63,8 +65,8 @@ class StatementRequest:
     """A statement that was asked for. `due`, `due_uses`: what the ledger did not have yet; `before`: the one that was
     issued last; `earlier`: those of the periods before that it looks back to; `reached`: of a period under way, how far
     the chains had come. `broken`: counts, by contract, those that contradicted themselves: BrokenInvariantError is
-    raised, and nothing is handed out. `answers`: to claims; `agreed`: both sides agreed on the period as of this
-    instant, and nothing that came later changes it."""
+    raised, and nothing is handed out. `answers`: to claims; `closed_by`: why nothing that came later than this instant
+    changes it: both sides agreed, or silence confirmed it (`confirmed`)."""
 
     contract_record: ContractRecord
     period: Period
@@ -78,7 +80,8 @@ class StatementRequest:
     earlier: "tuple[StatementRequest, ...]" = ()
     reached: tuple[Reached, ...] = ()
     answers: tuple[AnswerLine, ...] = ()
-    agreed: bool = False
+    closed_by: Flag | None = None
+    confirmed: Confirmed | None = None
 
     def statement(self) -> Statement:
         """Reads the ledger and settles: the long part, which may run in a thread."""
@@ -87,7 +90,8 @@ class StatementRequest:
         if self.before is not None:
             issued, before = self.before
             notes += since_issued(issued, before.statement(), bare)
-        return answered(replace(bare, notes=tuple(notes)), self.answers, self.agreed)
+        notes += [] if self.confirmed is None else [self.confirmed.told()]
+        return answered(replace(bare, notes=tuple(notes)), self.answers, self.closed_by)
 
     def bare(self) -> Statement:
         """Of this period alone: without rights that need several, and without what was said before."""
@@ -176,14 +180,17 @@ class Statements:
         return replace(asked, before=before, earlier=tuple(self._earlier(asked)))
 
     def _asked(self, contract: str, label: str, as_of_us: int) -> StatementRequest:
-        """The request for one period, without what earlier periods gave; of one that both sides agreed on, as it was
-        then."""
+        """The request for one period, without what earlier periods gave; of one that is closed, as it was then."""
         asked = self._open(contract, label, as_of_us)
         answers = asked.contract_record.answers(label)
         agreed_us = self.book.agreed_us(contract, label, as_of_us)
+        silent = self.book.confirmed(contract, asked.period, as_of_us)
         if agreed_us is not None and asked.period.end_s * MICROSECONDS <= agreed_us <= as_of_us:
-            asked = replace(self._open(contract, label, agreed_us), agreed=True)
-        return replace(asked, answers=answers)
+            asked, silent = replace(self._open(contract, label, agreed_us), closed_by=CLOSED), None
+        elif silent is not None and silent.standing == "confirmed":
+            then = self._open(contract, label, silent.issued.as_of_us)
+            asked = replace(then, closed_by=CONFIRMED)
+        return replace(asked, answers=answers, confirmed=silent)
 
     def _open(self, contract: str, label: str, as_of_us: int) -> StatementRequest:
         try:

@@ -39,6 +39,7 @@ from weighbridge.log.entries import (
 from weighbridge.settlement.case import Case
 from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.invariants import BrokenInvariantError
+from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.results import Result
 from weighbridge.settlement.statement import Statement, SwapLine
 from weighbridge.verdict import Verdict
@@ -279,10 +280,10 @@ evidence: {late: counted}
 """
 
 
-def month_over() -> tuple[Log, int]:
+def month_over(own: str = CREDITS) -> tuple[Log, int]:
     """A node that was seen for ten seconds of October, which has been over for a day."""
     log, over_s = Log(), 32 * DAY
-    log.contract(terms(CREDITS))
+    log.contract(terms(own))
     log.assign("n1")
     reporting(log, ScriptedNode(), 0, 10)
     log.tick(over_s)
@@ -321,6 +322,39 @@ def test_a_period_on_which_both_sides_agree_is_closed_as_they_agreed_on_it(settl
     assert (later.paid, later.outstanding) == ("600.00", ("390.00", "390.00"))
     before = settled.ask("2026-10", asked.as_of_us // SECOND).statement()
     assert before.json() == first.json()
+
+
+SILENCE = CREDITS + "confirmation: {silence_days: 3}\n"
+
+
+def notes_of(statement: Statement) -> dict[str, dict[str, Any]]:
+    return {one.code: dict(one.arguments) for one in statement.notes if "silence" in one.code}
+
+
+@pytest.mark.parametrize(("party", "said_s"), [("P", -1), ("L", -1), ("L", 0), (None, 0)], ids=str)
+def test_silence_confirms_a_statement_at_the_end_of_its_days_unless_a_side_objects_before(
+    settle: Settle, party: str | None, said_s: int
+) -> None:
+    log, now_s = month_over(SILENCE)
+    asked = settle(log).ask("2026-10")
+    first = asked.statement()
+    log.add(EntryKind.STATEMENT, issued(asked, first))
+    end_s = now_s + 4 * DAY
+    log.tick(end_s - 2)
+    waiting = settle(log).ask("2026-10").statement()
+    until = instant_text(START_US // SECOND + end_s)
+    assert notes_of(waiting) == {"silence_confirms": {"digest": first.digest, "at": until}}
+    assert "confirmed_by_silence" not in waiting.flags
+    log.tick(end_s + said_s)
+    if party is not None:
+        reason = {"period": "2026-10", "reason": "n1 was up"}
+        log.add(EntryKind.NOTICE, spoken(party, "statement_objected", **reason))
+    log.tick(end_s + DAY)
+    closed = settle(log).ask("2026-10").statement()
+    held = said_s < 0
+    assert list(notes_of(closed)) == ["silence_broken" if held else "silence_confirmed"]
+    assert ("confirmed_by_silence" in closed.flags) is not held
+    assert (closed.as_of == first.as_of, closed.final) == (not held, True)
 
 
 def test_sides_that_agree_on_different_statements_close_nothing(settle: Settle) -> None:

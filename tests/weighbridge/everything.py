@@ -38,7 +38,7 @@ from weighbridge.log.entries import (
     VersionSince,
 )
 from weighbridge.notices.book import ContractRecord, Cosigned, LoggedNotice
-from weighbridge.settlement.answers import answered
+from weighbridge.settlement.answers import CLOSED, answered
 from weighbridge.settlement.case import Notices, case_of
 from weighbridge.settlement.draft import draft, statement_of
 from weighbridge.settlement.periods import calendar_month
@@ -388,7 +388,7 @@ def told() -> Statement:
         AnswerLine("claim_refused", at, "P", "n2", "", "the lessee's own fault", 12),
         AnswerLine("credit_paid", at, "P", "", "1000000.00", "", 13),
     )
-    return answered(replace(after, notes=notes), answers, agreed=True)
+    return answered(replace(after, notes=notes), answers, CLOSED)
 
 
 def contract_record() -> ContractRecord:

@@ -271,6 +271,9 @@ def test_every_promise_that_a_check_judges_is_proven_above() -> None:
 ELSEWHERE: Mapping[str, str] = {
     "Contract.supersedes": "weighbridge/judge/assignments.py",
     "Contract.signatures": "weighbridge/contract/coherence.py",
+    "Contract.confirmation": "weighbridge/notices/confirming.py",
+    "Confirmation.silence_days": "weighbridge/notices/confirming.py",
+    "Confirmation.day_count": "weighbridge/notices/confirming.py",
     "Resource.attestation": "collector/attestation/schedule.py",
     "FilledSlot.id": "weighbridge/handover/delivery.py",
     "FilledSlot.uuid": "weighbridge/handover/delivery.py",

@@ -96,6 +96,8 @@ def counts_working_days(contract: Contract) -> Iterator[str]:
             yield f"liquidated_damages[{position}].day_count"
     if contract.acceptance.deemed_acceptance_count == "working_days":
         yield "acceptance.deemed_acceptance_count"
+    if contract.confirmation.day_count == "working_days":
+        yield "confirmation.day_count"
     if any(hours.days for hours in contract.working_hours):
         yield "working_hours"
     claims = {"claim": contract.claim}

@@ -10,6 +10,7 @@ from weighbridge.contract.evidence import EvidenceTerms
 from weighbridge.contract.exclusions import Exclusions, LocalHours, Maintenance
 from weighbridge.contract.money import (
     ClaimTerms,
+    Confirmation,
     Credit,
     ExitRight,
     LiquidatedDamages,
@@ -108,6 +109,9 @@ class Contract(Terms):
     stacking: Stacking = clause("What is paid where several credits meet.", default=Stacking())
     rounding: Rounding = clause("How fractions become money.", default=Rounding())
     claim: ClaimTerms = clause("How credits are asked for.", default=ClaimTerms())
+    confirmation: Confirmation = clause(
+        "Whether silence confirms a statement.", default=Confirmation()
+    )
     liquidated_damages: tuple[LiquidatedDamages, ...] = clause(
         "Damages fixed beforehand.", default=()
     )

@@ -158,6 +158,21 @@ class ClaimTerms(Terms):
         return self.required and not self.auto_claim and self.counted_from != "period"
 
 
+class Confirmation(Terms):
+    """When a statement that was handed out counts as confirmed though nobody said so."""
+
+    silence_days: Maybe[Count] = clause(
+        "Whole local days of silence after the day on which it was issued in the log, and the period was over; none:"
+        " silence confirms nothing. A word of either side against it by their end holds it, and so does an issued"
+        " statement that owes another amount. The first that was not held closes the period.",
+        default=None,
+    )
+    day_count: DayCount = clause(
+        "Which days those are. Where the calendar does not know one of them, silence confirms nothing.",
+        default="calendar_days",
+    )
+
+
 class CreditTerms(Terms):
     """What all kinds of credit have."""
 

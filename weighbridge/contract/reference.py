@@ -56,6 +56,8 @@ Some terms follow events that the parties tell of:
   of it. An accepted claim may name an `amount`: it was accepted in part.
 - `period_agreed`, by both sides, with the `period` and the `digest` of an issued statement of it: the period is closed
   as that statement has it, and nothing that comes later changes it.
+- `statement_objected`, by either side, with the `period`, a `reason` and, where it is against one statement alone, its
+  `digest`: silence does not confirm what was issued before it (`confirmation`). Agreement by both sides still does.
 - `maintenance_withdrawn` (by the provider, operator or owner), with the `id` of the maintenance: it excludes nothing
   from the receipt of that word on, and where it had not begun by then, it never was.
 - `gpu_replaced`, and by the provider, operator or owner `hardware_replaced`, `burn_in_passed`, `restored`,

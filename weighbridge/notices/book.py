@@ -34,8 +34,9 @@ from weighbridge.log.entries import (
     Reached,
 )
 from weighbridge.log.policy import read_policy
+from weighbridge.notices.confirming import Confirmed, Objection, confirmed
 from weighbridge.notices.rules import LESSEES, WITHDRAWN, EventRule, NoticeRules, events_of, sides
-from weighbridge.settlement.answers import AGREED, ANSWERS
+from weighbridge.settlement.answers import AGREED, ANSWERS, OBJECTED
 from weighbridge.settlement.case import Case, Notices, case_of, cutoff_us
 from weighbridge.settlement.coverage import thin_hours, thinned
 from weighbridge.settlement.intervals import Interval
@@ -244,6 +245,16 @@ class ContractRecord:
                 mine = sides(EventRule(open=True), self._role(heard.notice))
                 sides_of.setdefault(said.details.get("digest", ""), set()).update(mine)
         return frozenset(digest for digest, mine in sides_of.items() if mine == BOTH)
+
+    def objections(self, period: str) -> list[Objection]:
+        """What was said against statements of a period."""
+        return [
+            Objection(heard.received_us, heard.notice.party, said.details.get("digest", ""))
+            for heard in self.heard
+            if isinstance(said := heard.notice.said, EventNotice)
+            and said.event == OBJECTED
+            and said.details.get("period") == period
+        ]
 
     def notes(self) -> tuple[Note, ...]:
         """How far the log is cosigned, if that was agreed; and for each notice what, by whom, and how that is known."""
@@ -479,6 +490,21 @@ class NoticeBook:
             and received_us <= as_of_us
         ]
         return known[-1] if known else None
+
+    def confirmed(self, contract: str, period: Period, as_of_us: int) -> Confirmed | None:
+        """How far silence has confirmed a statement of a period by then; None: it confirms none."""
+        contract_record = self.record(contract, as_of_us)
+        if contract_record is None:
+            return None
+        issued = [
+            (received_us, one)
+            for received_us, one in self._issued
+            if (one.contract, one.period) == (contract, period.label)
+            and period.end_s * MICROSECONDS <= one.as_of_us
+            and received_us <= as_of_us
+        ]
+        said = contract_record.objections(period.label)
+        return confirmed(contract_record.newest, issued, said, as_of_us)
 
     def versions(self, contract: str, as_of_us: int) -> Sequence[Version]:
         """The oldest first; none of a contract that was not known then."""

@@ -14,7 +14,7 @@ from weighbridge.contract import Contract, Resource
 from weighbridge.contract.money import AnomalyHours, LostWork
 from weighbridge.judge.assignments import Version
 from weighbridge.log.entries import CauseNotice, ClaimNotice, EventNotice, MaintenanceNotice, Notice
-from weighbridge.settlement.answers import ACCEPTED, AGREED, ANSWERS, PAYMENTS, REFUSED
+from weighbridge.settlement.answers import ACCEPTED, AGREED, ANSWERS, OBJECTED, PAYMENTS, REFUSED
 from weighbridge.settlement.claims import TOGETHER
 from weighbridge.settlement.period_labels import cut, promised
 from weighbridge.settlement.record import BOTH, Side
@@ -68,6 +68,7 @@ EVENTS: Mapping[str, EventRule] = {
     REFUSED: EventRule(PROVIDERS, needs=("period", "reason")),
     **dict.fromkeys(PAYMENTS, EventRule(PROVIDERS, needs=("period", "amount"))),
     AGREED: EventRule(PROVIDERS | LESSEES, needs=("period", "digest")),
+    OBJECTED: EventRule(PROVIDERS | LESSEES, needs=("period", "reason")),
 }
 """The events that every contract has, by name."""
 
@@ -160,7 +161,7 @@ class NoticeRules:
             raise NoticeError(f"{said.event} needs the detail {' and '.join(missing)}")
         if said.since_us is not None and said.since_us > said.at_us:
             raise NoticeError("it ends before it begins")
-        if said.event in (*ANSWERS, AGREED):
+        if said.event in (*ANSWERS, AGREED, OBJECTED):
             self._answers(said)
             return
         if said.event == WITHDRAWN:

@@ -17,17 +17,26 @@ AGREED = "period_agreed"
 CLOSED: Flag = "period_agreed"
 """The flag of a period that both sides agreed on."""
 
+OBJECTED = "statement_objected"
+CONFIRMED: Flag = "confirmed_by_silence"
+"""The flag of a period whose statement nobody objected to in time."""
 
-def answered(statement: Statement, answers: Sequence[AnswerLine], agreed: bool) -> Statement:
-    """`answers`: all that were heard. `agreed`: the statement is the one that both sides agreed on."""
+
+def answered(
+    statement: Statement, answers: Sequence[AnswerLine], closed_by: Flag | None
+) -> Statement:
+    """`answers`: all that were heard. `closed_by`: why nothing that comes later changes it; None: it may."""
     paid = sum((Decimal(one.amount) for one in answers if one.event in PAYMENTS), Decimal(0))
     flags: set[str] = {*statement.flags}
     flags |= {REFUSED} if any(one.event == REFUSED for one in answers) else set()
-    flags |= {CLOSED} if agreed else set()
+    flags |= set() if closed_by is None else {closed_by}
     if statement.highest is not None and paid > Decimal(statement.highest):
         flags.add("paid_too_much")
     closed = replace(
-        statement, final=statement.final or agreed, flags=tuple(sorted(flags)), answers=(*answers,)
+        statement,
+        final=statement.final or closed_by is not None,
+        flags=tuple(sorted(flags)),
+        answers=(*answers,),
     )
     if not answers:
         return closed
