@@ -49,6 +49,7 @@ FactName = Literal[
     "beyond_seconds",
     "compensated_hours",
     "days_late",
+    "days_late_before",
     "hours_counted",
     "hours_not_charged",
     "incidents",
@@ -59,6 +60,7 @@ FactName = Literal[
     "repair_seconds",
     "shortfall_seconds",
     "steps",
+    "ten_thousandths",
     "trigger",
     "work_seconds",
 ]

@@ -293,6 +293,7 @@ ELSEWHERE: Mapping[str, str] = {
     "TierRow.at_or_below": "weighbridge/contract/money.py",
     "RoundShare.decimals": "weighbridge/settlement/credits.py",
     "RoundShare.mode": "weighbridge/settlement/credits.py",
+    "LiquidatedDamages.base_amount": "weighbridge/settlement/damage_bases.py",
     "Stacking.base_amount": "weighbridge/settlement/stacking.py",
     "EvidenceTerms.retention_days": "collector/cli/retain.py",
     "EvidenceTerms.witness_of": "weighbridge/contract/evidence.py",

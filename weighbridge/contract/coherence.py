@@ -50,6 +50,17 @@ def cautions(contract: Contract) -> Iterator[str]:
     yield from _of_unseen_runs(contract)
     yield from _of_unknown_years(contract)
     yield from _of_currency(contract.currency)
+    yield from _of_nothing_due(contract)
+
+
+def _of_nothing_due(contract: Contract) -> Iterator[str]:
+    """Damages of batches, where there is none."""
+    if any(item.delivery for item in contract.resources):
+        return
+    for position, one in enumerate(contract.liquidated_damages):
+        if one.trigger != "cancellation" or one.base == "value":
+            meant = "; did you mean base remaining_fees?" if one.trigger == "cancellation" else ""
+            yield f"liquidated_damages[{position}]: no resource has a delivery with a value{meant}"
 
 
 def _of_currency(code: str) -> Iterator[str]:

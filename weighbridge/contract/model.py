@@ -12,8 +12,6 @@ from weighbridge.contract.money import (
     ClaimTerms,
     Confirmation,
     Credit,
-    ExitRight,
-    LiquidatedDamages,
     Price,
     Rounding,
     Stacking,
@@ -21,6 +19,7 @@ from weighbridge.contract.money import (
 from weighbridge.contract.objectives import Availability, PeriodKind, Sampling, Unknown
 from weighbridge.contract.parties import HumanText, Links, Party, Signature, Tax, Term
 from weighbridge.contract.quality import Acceptance, CapacityFloor, Performance, Repair, Response
+from weighbridge.contract.remedies import ExitRight, LiquidatedDamages
 from weighbridge.contract.resources import Resource
 from weighbridge.contract.scalars import (
     Calendar,

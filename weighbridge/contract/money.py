@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Discriminator, Tag, model_validator
 
 from weighbridge.catalogue.currencies import DECIMALS, currencies
-from weighbridge.contract.objectives import DayCount, Op
+from weighbridge.contract.objectives import Op
 from weighbridge.contract.scalars import (
     Amount,
     Count,
@@ -402,7 +402,8 @@ class MaintenanceCount(CreditTerms):
 class RepairSteps(CreditTerms):
     """A percentage once a repair or an answer is late, and more for each step. Each period pays for the lateness
     that came in it, as told by its cut-off, also while the clock runs. The cap is one for all clocks of a unit;
-    where the base is the fee of all, it is one for everybody."""
+    where the base is the fee of all, it is one for everybody. Steps of 86400 s are days of late restoration: 5
+    ten-thousandths of the fee a day are a `step_pct` of 0.05."""
 
     kind: Literal["repair_steps"] = clause("Kind of credit.", default="repair_steps")
     repair: Name = clause("The repair or response objective.")
@@ -411,6 +412,9 @@ class RepairSteps(CreditTerms):
     step_s: Count = clause("Length of a step.")
     step_pct: Ratio = clause("Credit of each step, in per cent of the base.")
     partial: Steps = clause("`ceil`: a started step counts. No default.")
+    longest_s: Maybe[Count] = clause(
+        "Lateness of one clock that is paid for at most; none: all of it.", default=None
+    )
 
 
 class AnomalyHours(CreditTerms):
@@ -485,29 +489,3 @@ class Rounding(Terms):
     )
     mode: Mode = clause("Rounding mode.", default="half_up")
     place: Literal["line", "invoice"] = clause("What is rounded: line or sum.", default="line")
-
-
-class LiquidatedDamages(Terms):
-    """Damages fixed beforehand. They need not be equal on both sides, and the statement shows both."""
-
-    id: Name = clause("Name of the damages.")
-    trigger: Literal["late_delivery", "non_delivery", "cancellation"] = clause("What earns them.")
-    side: Literal["provider", "lessee"] = clause("Who pays.")
-    daily_rate: Ratio = clause("Share of the value for each day late.", default=Fraction(0))
-    flat_pct: Ratio = clause("Per cent of the value at once.", default=Fraction(0))
-    day_count: DayCount = clause("Which days after the due date count.", default="calendar_days")
-    cap_pct: Maybe[Ratio] = clause("Most, in per cent of the value.", default=None)
-
-
-class ExitRight(Terms):
-    """A right to end the contract."""
-
-    objective: Name = clause("The objective that was missed.")
-    missed: Count = clause("Missed periods that give the right.")
-    of_periods: Count = clause("Number of periods in a row that are looked at.")
-    party: Literal["provider", "lessee"] = clause("Who may leave.", default="lessee")
-    remedy: Text = clause("What the party may do, in words.", default="termination without fee")
-
-    def problems(self) -> Iterator[tuple[str, str]]:
-        if self.missed > self.of_periods:
-            yield "missed", "is more than of_periods"

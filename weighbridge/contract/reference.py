@@ -41,7 +41,7 @@ Some terms follow events that the parties tell of:
   together, what is not in service yet counts as up, and, where they are pooled, not at all.
 - `test_result`, of a node or a slot, with `probe`, `value` and `version` in its details: a test of `acceptance.tests`.
 - `batch_accepted` (by the lessee), `not_delivered`, of a batch: damages for late delivery, and for none. That nothing
-  was delivered is open until the side that pays says so too.
+  was delivered is open until the side that pays says so too. Damages that accrue (`accrues`) need no event.
 - `cancelled`, of a batch or of everything, with `party`, which is who says it, in its details and its notice as
   `since`: damages, and the fee of `early_exit`.
 - the `event` of a credit for anomalies or lost work, with its beginning as `since`: open until the provider says so

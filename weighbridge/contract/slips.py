@@ -33,6 +33,7 @@ def slips(contract: Contract) -> Problems:
     yield from _of_currency(contract)
     yield from _of_ids(contract)
     yield from _of_shares(contract)
+    yield from _of_damages(contract)
     for position, price in enumerate(contract.pricing):
         if price.unit == "kW_month" and price.quantity is None:
             yield (
@@ -89,9 +90,20 @@ def _of_shares(contract: Contract) -> Problems:
     yield from _whole("tax.rate", contract.tax.rate)
     for position, one in enumerate(contract.liquidated_damages):
         yield from _whole(f"liquidated_damages[{position}].daily_rate", one.daily_rate)
+        yield from _whole(f"liquidated_damages[{position}].yearly_rate", one.yearly_rate)
     for position, credit in enumerate(contract.credits):
         if isinstance(credit, MaintenanceCount):
             yield from _whole(f"credits[{position}].fraction_per_hour", credit.fraction_per_hour)
+
+
+def _of_damages(contract: Contract) -> Problems:
+    """Damages of what is never late, and of fees that no price gives."""
+    for position, one in enumerate(contract.liquidated_damages):
+        path = f"liquidated_damages[{position}]"
+        if one.trigger == "cancellation" and one.rate_of_day:
+            yield f"{path}.daily_rate", "nothing is late in a cancellation; did you mean flat_pct?"
+        if one.base.endswith("_fees") and not contract.pricing:
+            yield f"{path}.base", f"there is no price to reckon {one.base} from"
 
 
 def _whole(path: str, share: Fraction) -> Problems:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from weighbridge.codes import Flag
 from weighbridge.contract import Contract
-from weighbridge.contract.money import ExitRight
+from weighbridge.contract.remedies import ExitRight
 from weighbridge.settlement.periods import instant_text, term_of_s
 from weighbridge.settlement.statement import (
     SO_FAR,

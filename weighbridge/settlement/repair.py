@@ -149,7 +149,10 @@ def earn_repair(
     """
     seconds = [clocked.seconds_by(at_s, held) for at_s in period]
     before, late = (max(0, one - clocked.terms.objective_s) for one in seconds)
-    steps = [steps_in(one, credit.step_s, credit.partial) for one in (before, late)]
+    paid = [
+        one if credit.longest_s is None else min(one, credit.longest_s) for one in (before, late)
+    ]
+    steps = [steps_in(one, credit.step_s, credit.partial) for one in paid]
     pct = credit.step_pct * (steps[1] - steps[0]) + credit.first_pct * (before == 0 < late)
     left = pct if credit.cap.pct is None else max(Fraction(0), credit.cap.pct - given_pct)
     capped = min(pct, left)
@@ -162,5 +165,5 @@ def earn_repair(
             "late_seconds": late,
             "steps": steps[1] - steps[0],
         },
-        flags=("cap_applied",) if capped < pct else (),
+        flags=("cap_applied",) if capped < pct or paid[1] < late else (),
     )

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from weighbridge.contract import Contract, load
-from weighbridge.contract.money import LiquidatedDamages
 from weighbridge.contract.quality import Performance, Repair
+from weighbridge.contract.remedies import LiquidatedDamages
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.damages import days_late
 from weighbridge.settlement.periods import Period, calendar_month

@@ -20,8 +20,8 @@ from weighbridge.contract.calendars import (
 )
 from weighbridge.contract.coherence import cautions
 from weighbridge.contract.exclusions import LocalHours
-from weighbridge.contract.money import LiquidatedDamages
 from weighbridge.contract.quality import Response
+from weighbridge.contract.remedies import LiquidatedDamages
 from weighbridge.settlement.damages import days_late
 from weighbridge.settlement.hours import inside, occurrences
 from weighbridge.settlement.periods import calendar_month, day_start, local_date

@@ -1,0 +1,86 @@
+"""What being late and breaking off costs, on either side, and when a party may leave."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Literal
+
+from weighbridge.contract.objectives import DayCount
+from weighbridge.contract.scalars import Amount, Count, Maybe, Name, Ratio, Switch, Text
+from weighbridge.contract.terms import Terms, clause
+
+DamageBase = Literal["value", "month_fees", "term_fees", "remaining_fees", "amount"]
+DAMAGE_BASE = (
+    "What the damages are a share of. `value`: that of the batch; `month_fees`: what the prices give for the month"
+    " of the due date, or of the event where nothing was due; `term_fees`: for the term; `remaining_fees`: from the"
+    " event to the end of the term; `amount`: `base_amount`. Fees are before tax that is not in the prices, as if all"
+    " were in service; of a batch, those of its nodes."
+)
+
+
+class LiquidatedDamages(Terms):
+    """Damages fixed beforehand. They need not be equal on both sides, and the statement shows both. Lateness of a
+    repair or an answer is paid for by `repair_steps`."""
+
+    id: Name = clause("Name of the damages.")
+    trigger: Literal["late_delivery", "non_delivery", "cancellation"] = clause("What earns them.")
+    side: Literal["provider", "lessee"] = clause("Who pays.")
+    base: DamageBase = clause(DAMAGE_BASE, default="value")
+    base_amount: Maybe[Amount] = clause("The base where it is an amount.", default=None)
+    daily_rate: Ratio = clause(
+        "Share of the base for each day late: `5/10000` is 5 ten-thousandths.", default=Fraction(0)
+    )
+    yearly_rate: Ratio = clause(
+        "The same for a year, by simple interest; in place of `daily_rate`.", default=Fraction(0)
+    )
+    year_days: Literal["360", "365"] = clause("Days of that year.", default="365")
+    flat_pct: Ratio = clause("Per cent of the base at once.", default=Fraction(0))
+    day_count: DayCount = clause("Which days after the due date count.", default="calendar_days")
+    most_days: Maybe[Count] = clause(
+        "Most days that count; none: as many as there are.", default=None
+    )
+    cap_pct: Maybe[Ratio] = clause("Most, in per cent of the base.", default=None)
+    accrues: Switch = clause(
+        "Of a late delivery. `false`: all of it is owed in the period in which the batch is accepted; `true`: in each"
+        " period for the days of that period, also while the batch is still late. It is late as long as its service"
+        " has not started though something was told to have started service, and no longer than until `not_delivered`"
+        " or `cancelled` is said of it.",
+        default=False,
+    )
+
+    @property
+    def rate_of_day(self) -> Fraction:
+        """The share of the base for a day."""
+        return self.daily_rate + self.yearly_rate / int(self.year_days)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.daily_rate and self.yearly_rate:
+            yield "yearly_rate", "is given beside daily_rate: one of them is meant"
+        if (self.base == "amount") != (self.base_amount is not None):
+            meant = "base_amount is missing" if self.base == "amount" else "did you mean amount?"
+            yield "base", f"is {self.base}; {meant}"
+        if self.most_days is not None and not self.rate_of_day:
+            yield "most_days", "limits nothing: there is no daily_rate and no yearly_rate"
+        if self.base == "remaining_fees" and self.trigger != "cancellation":
+            yield (
+                "base",
+                "remaining_fees are those after a cancellation; did you mean term_fees or month_fees?",
+            )
+        if self.accrues and self.trigger != "late_delivery":
+            yield (
+                "accrues",
+                "only what is late grows by the day, and the trigger is not late_delivery",
+            )
+
+
+class ExitRight(Terms):
+    """A right to end the contract."""
+
+    objective: Name = clause("The objective that was missed.")
+    missed: Count = clause("Missed periods that give the right.")
+    of_periods: Count = clause("Number of periods in a row that are looked at.")
+    party: Literal["provider", "lessee"] = clause("Who may leave.", default="lessee")
+    remedy: Text = clause("What the party may do, in words.", default="termination without fee")
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.missed > self.of_periods:
+            yield "missed", "is more than of_periods"
