@@ -97,6 +97,7 @@ Flag = Literal[
     "late_exit_notice",
     "late_maintenance_notice",
     "late_report",
+    "limit_use_unknown",
     "maintenance_cap_exceeded",
     "maintenance_count_exceeded",
     "maintenance_outside_window",

@@ -234,6 +234,8 @@ class _Layout:
             yield from part_sections(part, self.speak, several)
         if self.statement.exits:
             yield self._exits()
+        if self.statement.limits:
+            yield self._limits()
         if self.statement.late is not None:
             yield self._late(self.statement.late)
         if self.statement.answers:
@@ -274,6 +276,21 @@ class _Layout:
             for one in self.statement.exits
         ]
         return table(self.speak, "exits", rows)
+
+    def _limits(self) -> Section:
+        """The most of a year or of the term, and what earlier periods used of it."""
+        rows = [
+            (
+                self.speak.coded("per", one.per),
+                self.speak.short(one.start),
+                self.speak.short(one.end),
+                self.speak.number(one.most),
+                self.speak.amount(*one.used),
+                Cell(self.speak.listed(one.open)),
+            )
+            for one in self.statement.limits
+        ]
+        return table(self.speak, "limits", rows)
 
     def _answers(self) -> Section:
         """What became of claims, and what is left of the amount."""

@@ -1,7 +1,8 @@
 """Every word of the renderings, in both languages, in one table; and how numbers, times and money are written.
 
 Those of the delivery note and the certificate alone come from `handover_words`, those of an audit from `audit_words`,
-those of a claim letter from `letter_words`.
+those of a claim letter from `letter_words`,
+those of remedies beyond a period from `remedy_words`.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Literal
 from collector.documents.audit_words import AUDIT
 from collector.documents.handover_words import HANDOVER
 from collector.documents.letter_words import LETTER
+from collector.documents.remedy_words import REMEDIES
 from collector.documents.word import Word
 from weighbridge.codes import Note, Value
 from weighbridge.settlement.statement import path_text
@@ -390,7 +392,6 @@ WORDS: Mapping[str, Word] = {
     "fact.beyond_seconds": Word("beyond the allowance s", "超出 秒"),
     "fact.compensated_hours": Word("hours compensated", "补偿小时"),
     "fact.days_late": Word("days late", "逾期天数"),
-    "fact.days_late_before": Word("of them before the period", "其中本期之前天数"),
     "fact.hours_counted": Word("hours counted", "计入小时"),
     "fact.hours_not_charged": Word("hours not charged", "免费小时"),
     "fact.incidents": Word("outages", "各次中断"),
@@ -401,7 +402,6 @@ WORDS: Mapping[str, Word] = {
     "fact.repair_seconds": Word("repair s", "修复 秒"),
     "fact.shortfall_seconds": Word("shortfall P·s", "缺口 P·秒"),
     "fact.steps": Word("steps", "步数"),
-    "fact.ten_thousandths": Word("ten-thousandths a day", "每日万分之"),
     "fact.trigger": Word("for", "事由"),
     "fact.work_seconds": Word("work s", "作业 秒"),
     "trigger.duration": Word("the length of an outage", "中断时长"),
@@ -654,6 +654,7 @@ WORDS: Mapping[str, Word] = {
     **HANDOVER,
     **AUDIT,
     **LETTER,
+    **REMEDIES,
 }
 
 INSTANT = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T([\d:.]+)")

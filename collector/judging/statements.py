@@ -28,6 +28,7 @@ from weighbridge.settlement.answers import CLOSED, CONFIRMED, answered
 from weighbridge.settlement.case import cutoff_us, reach_us
 from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.invariants import BrokenInvariantError
+from weighbridge.settlement.limits import periods_before
 from weighbridge.settlement.period_labels import label_before, promised
 from weighbridge.settlement.periods import Period, instant_text, term_of_s
 from weighbridge.settlement.restatement import since_issued
@@ -94,10 +95,10 @@ class StatementRequest:
         return answered(replace(bare, notes=tuple(notes)), self.answers, self.closed_by)
 
     def bare(self) -> Statement:
-        """Of this period alone: without rights that need several, and without what was said before."""
+        """Of this period alone: without rights and limits that need several, and without what was said before."""
         return self._drafted()
 
-    def _drafted(self, earlier: Sequence[Statement] = ()) -> Statement:
+    def _drafted(self, earlier: Sequence[Statement] | None = None) -> Statement:
         case = self.contract_record.case(self._rows(), self.period, self.as_of_us, self._uses())
         simulated = self.store.info.simulation
         try:
@@ -177,7 +178,8 @@ class Statements:
         before = None
         if issued is not None:
             before = issued, self.ask(contract, label, issued.as_of_us // MICROSECONDS)
-        return replace(asked, before=before, earlier=tuple(self._earlier(asked)))
+        earlier = {one.period.label: one for one in (*self._earlier(asked), *self._limited(asked))}
+        return replace(asked, before=before, earlier=tuple(earlier.values()))
 
     def _asked(self, contract: str, label: str, as_of_us: int) -> StatementRequest:
         """The request for one period, without what earlier periods gave; of one that is closed, as it was then."""
@@ -231,6 +233,12 @@ class Statements:
                 return
             yield one
             label = before
+
+    def _limited(self, asked: StatementRequest) -> Iterator[StatementRequest]:
+        """The periods before that use of the same limits of a year or of the term."""
+        contract = asked.contract_record.newest
+        for period in periods_before(contract, asked.period):
+            yield self._asked(contract.contract_id, period.label, asked.as_of_us)
 
 
 def not_known(contract: str, as_of_us: int) -> str:

@@ -465,6 +465,24 @@ Credit = Annotated[
 ]
 
 
+class Limit(Cap):
+    """The most of all credits of a year, or of the term, together, beside the cap of a period: used up in order of time
+    by what the statements of the periods give, as they are known at the same instant. A period belongs to the year in
+    which it begins, and that of a year comes after its last month. Where a statement of an earlier period is missing or
+    gives no answer, what is left lies between nothing and all, and a flag says so."""
+
+    per: Literal["calendar_year", "contract_year", "term"] = clause(
+        "Of what time: a contract year begins on the day of the year on which the term does."
+    )
+    base_amount: Maybe[Amount] = clause("Amount that pct is a share of.", default=None)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.pct is None and self.amount is None:
+            yield "", "limits nothing: give amount or pct"
+        if self.pct is not None and self.base_amount is None:
+            yield "base_amount", "is required where the limit is a percentage"
+
+
 class Stacking(Terms):
     """What is paid where several remedies meet, and the most of all together."""
 
@@ -474,6 +492,9 @@ class Stacking(Terms):
     )
     cap: Maybe[Cap] = clause("Most of all credits of a period together.", default=None)
     base_amount: Maybe[Amount] = clause("Amount that pct of the cap is a share of.", default=None)
+    limits: tuple[Limit, ...] = clause(
+        "Most of all credits of a year or of the term together.", default=()
+    )
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.cap is not None and self.cap.pct is not None and self.base_amount is None:

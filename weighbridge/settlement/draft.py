@@ -35,6 +35,7 @@ from weighbridge.settlement.exits import FLAGS as EXIT_FLAGS
 from weighbridge.settlement.exits import exits
 from weighbridge.settlement.intervals import clip, union
 from weighbridge.settlement.invariants import check_statement
+from weighbridge.settlement.limits import under_limits
 from weighbridge.settlement.money import ordered
 from weighbridge.settlement.parts import Settled, part_of
 from weighbridge.settlement.periods import Period, instant_text, moment_of
@@ -83,12 +84,13 @@ def draft(
 def statement_of(
     case: Case,
     simulated: bool = False,
-    earlier: Sequence[Statement] = (),
+    earlier: Sequence[Statement] | None = (),
     judged: JudgedBy = NOT_NAMED,
     uses: Iterable[Use] = (),
 ) -> Statement:
-    """The statement of a case. `earlier`: statements of the periods before, for rights that need several. `judged`: by
-    whom the rows were made. `uses`: by hour and node, as known then.
+    """The statement of a case. `earlier`: statements of the periods before, for rights and limits that need several;
+    None: of this period alone, for such a right or limit. `judged`: by whom the rows were made. `uses`: by hour and
+    node, as known then.
     """
     return _Drafting(case, judged).statement(simulated, earlier, uses)
 
@@ -107,7 +109,7 @@ class _Drafting:
         return self.case.period
 
     def statement(
-        self, simulated: bool, earlier: Sequence[Statement], uses: Iterable[Use]
+        self, simulated: bool, earlier: Sequence[Statement] | None, uses: Iterable[Use]
     ) -> Statement:
         ruled = self.case.parts()
         used = totals(uses, [self.case.served(version, part) for version, part in ruled])
@@ -115,8 +117,12 @@ class _Drafting:
         parts = tuple(map(part_of, settled))
         drafted = self._statement(simulated, settled, parts)
         check_statement(drafted, settled)
-        rights = tuple(exits(self.newest, self.period.label, drafted.start, parts, earlier))
+        rights = tuple(exits(self.newest, self.period.label, drafted.start, parts, earlier or ()))
         flags = {EXIT_FLAGS[one.standing] for one in rights if one.standing in EXIT_FLAGS}
+        if earlier is not None:
+            found = under_limits(self.newest, drafted, self.period, earlier)
+            owed = {"lowest": found.lowest, "highest": found.highest, "limits": found.lines}
+            drafted, flags = replace(drafted, **owed), flags | {*found.flags}
         return replace(drafted, exits=rights, flags=tuple(sorted({*drafted.flags, *flags})))
 
     def _statement(

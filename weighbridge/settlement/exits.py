@@ -23,13 +23,13 @@ FLAGS: Mapping[str, Flag] = {"met": "exit_right", "open": "exit_right_open"}
 def exits(
     contract: Contract, label: str, start: str, parts: Sequence[Part], earlier: Sequence[Statement]
 ) -> Iterator[ExitLine]:
-    """One for each right about what this statement judges. Of the `earlier` statements those count that end where the
-    next one begins.
+    """One for each right about what this statement judges. Of the `earlier` statements those of the same kind of period
+    count that end where the next one begins.
     """
     row = [(label, tuple(parts))]
     since = start
     for one in sorted(earlier, key=lambda one: one.start, reverse=True):
-        if one.end == since:
+        if one.end == since and len(one.period) == len(label):
             row.append((one.period, one.parts))
             since = one.start
     begun = since <= instant_text(term_of_s(contract)[0])

@@ -13,6 +13,7 @@ from typing import Any
 from weighbridge.codes import Note, Value, note
 from weighbridge.document import Document
 from weighbridge.log.entries import JudgedBy
+from weighbridge.settlement.remedy_lines import LimitLine
 
 Tree = Mapping[str, Any]
 """A statement as data: what its JSON holds."""
@@ -404,6 +405,7 @@ class Statement(Document):
     flags: tuple[str, ...]
     notes: tuple[Note, ...] = ()
     exits: tuple[ExitLine, ...] = ()
+    limits: tuple[LimitLine, ...] = ()
     late: LateEvidence | None = None
     currencies: str = ""
     zone_data: str = ""

@@ -39,6 +39,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "reckoned": get_args(InvoiceItem),
     "form": get_args(terms.CreditTerms.model_fields["form"].annotation),
     "exit": ("met", "not_met", "open"),
+    "per": get_args(terms.Limit.model_fields["per"].annotation),
     "swap": (*SWAPS, "telemetry"),
     "trigger": ("duration", "event_count"),
     "outcome": tuple(verdict.name for verdict in Verdict),
