@@ -24,6 +24,7 @@ MONEY = (
     "owed",
     "if_told",
     "if_unknown",
+    "exit_amount",
     "most",
     "used_before",
 )
@@ -82,7 +83,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
         "readings": "unit probe verdict reached not_reached level",
         "proof_of_load": "slot uuid serial side verdict loaded idle unseen",
         "telemetry": "slot side first_in_window load_band power clock percent heat joules",
-        "exits": "objective party condition standing missed open_periods remedy",
+        "exits": "objective unit party condition standing since arose missed open_periods exit_amount remedy",
         "limits": "per start end most used_before open_periods",
         "answers": "start answer party unit amount reason entry",
         "swaps": "start replaced unit old new remarks",
@@ -113,10 +114,10 @@ _OF_KIND: Mapping[Kind, str] = {
         "taxable threshold total unbilled uncounted unknown unreached_s unknown_gpus unseen utilization valid value "
         "contract_count contracted_gpus contracted_hours credits_owed delivered_of_it flag_count healthy_hours "
         "in_use_hours kilowatt_hours recognised reporting_gpus reporting_hours seen_gpus unproven "
-        "most used_before"
+        "exit_amount most used_before"
     ),
     "time": (
-        "since from until at complete_at opens deadline due end expires first_in_window first_seen held_time "
+        "arose since from until at complete_at opens deadline due end expires first_in_window first_seen held_time "
         "notice start"
     ),
     "code": (

@@ -5,6 +5,12 @@ from collections.abc import Mapping
 from collector.documents.word import Word
 
 REMEDIES: Mapping[str, Word] = {
+    "arose": Word("Arose", "成就时间"),
+    "exit_amount": Word("Worth", "可得金额"),
+    "more_than": Word("more than {} days", "超过 {} 日"),
+    "at_least": Word("at least {} days", "达到 {} 日"),
+    "lasting.outage": Word("outage", "持续中断"),
+    "lasting.late_delivery": Word("late delivery", "逾期交付"),
     "limits": Word("Most of a year or of the term", "年度及合同期限额"),
     "per": Word("Time", "期间"),
     "most": Word("At most", "限额"),

@@ -265,17 +265,27 @@ class _Layout:
     def _exits(self) -> Section:
         rows = [
             (
-                Cell(one.objective),
+                Cell(one.objective or ""),
+                Cell(one.unit),
                 self.speak.coded("role", one.party),
-                Cell(self.speak.say("of_periods", str(one.needed), str(one.of_periods))),
+                Cell(self._condition(one)),
                 self.speak.coded("exit", one.standing),
+                Cell("") if one.since is None else self.speak.local(one.since),
+                Cell("") if one.arose is None else self.speak.local(one.arose),
                 Cell(self.speak.listed(one.missed)),
                 Cell(self.speak.listed(self._open(one))),
+                Cell("") if one.amount is None else self.speak.number(one.amount),
                 Cell(one.remedy),
             )
             for one in self.statement.exits
         ]
         return table(self.speak, "exits", rows)
+
+    def _condition(self, one: ExitLine) -> str:
+        if one.days is None:
+            return self.speak.say("of_periods", str(one.needed), str(one.of_periods))
+        how_long = self.speak.say("more_than" if one.op == ">" else "at_least", str(one.days))
+        return self.speak.say("colon").join((self.speak.name("lasting", one.trigger), how_long))
 
     def _limits(self) -> Section:
         """The most of a year or of the term, and what earlier periods used of it."""

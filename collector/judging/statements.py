@@ -224,7 +224,9 @@ class Statements:
         contract = asked.contract_record.newest
         first_s, _ = term_of_s(asked.contract_record.versions[0].contract)
         label = asked.period.label
-        for _ in range(max((right.of_periods for right in contract.exit_rights), default=1) - 1):
+        for _ in range(
+            max((right.of_periods or 1 for right in contract.exit_rights), default=1) - 1
+        ):
             before = label_before(contract, label)
             if before is None:
                 return

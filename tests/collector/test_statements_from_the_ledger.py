@@ -114,6 +114,31 @@ def test_a_right_to_leave_looks_back_over_the_periods_of_the_term(settle: Settle
     assert "exit_right" in third.flags
 
 
+LIMIT = """\
+credits:
+  - id: c
+    objective: gpus
+    kind: tiers
+    base: {amount: "1000"}
+    tiers: [{at_or_above: "0", below: "0.99", pct: "10"}]
+stacking: {rule: sum, limits: [{per: calendar_year, amount: "500"}]}
+"""
+
+
+def test_a_limit_of_a_year_looks_back_over_the_months_of_the_year(settle: Settle) -> None:
+    """Each of two GPUs is down for every month: 200 a month, and 500 a year."""
+    log = Log()
+    log.contract(terms(LIMIT))
+    log.assign("n1")
+    log.tick(150 * DAY)
+    statements = settle(log)
+    labels = ("2026-10", "2026-11", "2026-12", "2027-01")
+    found = [statements.ask(label).statement() for label in labels]
+    assert [one.highest for one in found] == ["200.00", "200.00", "100.00", "200.00"]
+    assert [one.limits[0].used[1] for one in found] == ["0.00", "200.00", "400.00", "0.00"]
+    assert statements.ask("2026-12").bare().highest == "200.00"
+
+
 def test_an_amendment_of_december_changes_nothing_of_october(settle: Settle) -> None:
     log = Log()
     log.contract(terms())

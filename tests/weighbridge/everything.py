@@ -175,7 +175,12 @@ def kinds() -> Statement:
             },
             {"id": "leave", "trigger": "cancellation", "side": "lessee", "flat_pct": "30"},
         ],
-        "exit_rights": [{"objective": "a", "missed": "1", "of_periods": "2"}],
+        "exit_rights": [
+            {"objective": "a", "missed": "1", "of_periods": "2", "flat_pct": "5"}
+            | {"base": "amount", "base_amount": "1000"},
+            {"trigger": "outage", "objective": "a", "days": "1"},
+            {"trigger": "late_delivery", "days": "1", "op": ">=", "flat_pct": "20"},
+        ],
         "working_calendar": "ZZ",
     }
     sides: frozenset[Any] = frozenset({"lessee"})

@@ -18,7 +18,7 @@ from weighbridge.contract.money import (
 from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.objectives import Availability
 from weighbridge.contract.quality import Timed
-from weighbridge.contract.resources import repeated, unknown_cards
+from weighbridge.contract.resources import nearest, repeated, unknown_cards
 from weighbridge.contract.scalars import EPOCH, MICROSECONDS
 
 Problems = Iterator[tuple[str, str]]
@@ -105,6 +105,9 @@ def counts_working_days(contract: Contract) -> Iterator[str]:
     for position, terms in enumerate(contract.liquidated_damages):
         if terms.day_count == "working_days":
             yield f"liquidated_damages[{position}].day_count"
+    for position, right in enumerate(contract.exit_rights):
+        if right.day_count == "working_days":
+            yield f"exit_rights[{position}].day_count"
     if contract.acceptance.deemed_acceptance_count == "working_days":
         yield "acceptance.deemed_acceptance_count"
     if contract.confirmation.day_count == "working_days":
@@ -188,10 +191,15 @@ def _of_objectives(contract: Contract) -> Problems:
             yield f"availability[{position}].{below}", reason
     yield from _of_clocks(contract)
     promised = {promise.id for promise in contract.availability}
+    judged = set(promised)
     promised |= {promise.id for promise in contract.performance}
     for position, right in enumerate(contract.exit_rights):
-        if right.objective not in promised:
-            yield f"exit_rights[{position}].objective", f"`{right.objective}` is not an objective"
+        if right.objective is not None and right.objective not in promised:
+            meant = nearest(right.objective, promised)
+            told = f"`{right.objective}` is not an objective{meant}"
+            yield f"exit_rights[{position}].objective", told
+        elif right.trigger == "outage" and right.objective not in judged:
+            yield f"exit_rights[{position}].objective", "is of probes, which have no outages"
 
 
 def _of_promise(contract: Contract, promise: Availability) -> Problems:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Literal
 
-from weighbridge.contract.objectives import DayCount
+from weighbridge.contract.objectives import DayCount, Op
 from weighbridge.contract.scalars import Amount, Count, Maybe, Name, Ratio, Switch, Text
 from weighbridge.contract.terms import Terms, clause
 
@@ -73,14 +73,50 @@ class LiquidatedDamages(Terms):
 
 
 class ExitRight(Terms):
-    """A right to end the contract."""
+    """A right to end the contract. It is shown with the instant at which it arose and what it is worth to the party;
+    neither is in the amounts of the statement, for a right need not be used."""
 
-    objective: Name = clause("The objective that was missed.")
-    missed: Count = clause("Missed periods that give the right.")
-    of_periods: Count = clause("Number of periods in a row that are looked at.")
+    trigger: Literal["missed_periods", "outage", "late_delivery"] = clause(
+        "What gives it. `missed_periods`: `missed` of `of_periods`, at the end of the last that it needs; `outage`: one"
+        " that lasts for `days` of 24 hours; `late_delivery`: a batch that is late by `days`. A batch is late until its"
+        " service starts or it is cancelled; where nothing was told to have started service, that is open until the"
+        " provider says `not_delivered`.",
+        default="missed_periods",
+    )
+    objective: Maybe[Name] = clause(
+        "The objective that was missed, or whose outages count; none for a late delivery.",
+        default=None,
+    )
+    missed: Maybe[Count] = clause("Missed periods that give the right.", default=None)
+    of_periods: Maybe[Count] = clause(
+        "Number of periods in a row that are looked at.", default=None
+    )
+    days: Maybe[Count] = clause("Days that the outage, or the delay, lasts.", default=None)
+    op: Op = clause("`>`: more than these; `>=`: these too.", default=">")
+    day_count: DayCount = clause("Which days of a delay count.", default="calendar_days")
     party: Literal["provider", "lessee"] = clause("Who may leave.", default="lessee")
     remedy: Text = clause("What the party may do, in words.", default="termination without fee")
+    flat_pct: Ratio = clause(
+        "What the party is to be paid if it leaves, in per cent of the base.", default=Fraction(0)
+    )
+    base: DamageBase = clause(f"{DAMAGE_BASE} The event is that the right arose.", default="value")
+    base_amount: Maybe[Amount] = clause("The base where it is an amount.", default=None)
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        if self.missed > self.of_periods:
+        periods = (self.missed, self.of_periods)
+        if self.trigger == "missed_periods" and None in periods:
+            yield "missed", "and of_periods are required where missed periods give the right"
+        elif (self.missed or 0) > (self.of_periods or 0):
             yield "missed", "is more than of_periods"
+        if self.trigger != "missed_periods" and self.days is None:
+            yield "days", f"is required: how long the {self.trigger} lasts"
+        if self.trigger == "missed_periods" and self.days is not None:
+            yield "days", "is of no missed period; did you mean trigger outage or late_delivery?"
+        if (self.objective is None) != (self.trigger == "late_delivery"):
+            told = "is of no late delivery" if self.objective else "is required"
+            yield "objective", told
+        if (self.base == "amount") != (self.base_amount is not None):
+            meant = "base_amount is missing" if self.base == "amount" else "did you mean amount?"
+            yield "base", f"is {self.base}; {meant}"
+        elif self.base == "value" and self.flat_pct and self.trigger != "late_delivery":
+            yield "base", "value is that of a batch; did you mean month_fees or remaining_fees?"

@@ -34,6 +34,7 @@ def slips(contract: Contract) -> Problems:
     yield from _of_ids(contract)
     yield from _of_shares(contract)
     yield from _of_damages(contract)
+    yield from _of_exits(contract)
     for position, price in enumerate(contract.pricing):
         if price.unit == "kW_month" and price.quantity is None:
             yield (
@@ -104,6 +105,16 @@ def _of_damages(contract: Contract) -> Problems:
             yield f"{path}.daily_rate", "nothing is late in a cancellation; did you mean flat_pct?"
         if one.base.endswith("_fees") and not contract.pricing:
             yield f"{path}.base", f"there is no price to reckon {one.base} from"
+
+
+def _of_exits(contract: Contract) -> Problems:
+    """Rights whose worth no price gives, or that no batch could ever give."""
+    for position, one in enumerate(contract.exit_rights):
+        path = f"exit_rights[{position}]"
+        if one.base.endswith("_fees") and not contract.pricing:
+            yield f"{path}.base", f"there is no price to reckon {one.base} from"
+        if one.trigger == "late_delivery" and not any(item.delivery for item in contract.resources):
+            yield f"{path}.trigger", "no resource has a delivery that could be late"
 
 
 def _whole(path: str, share: Fraction) -> Problems:

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from weighbridge.contract import Contract
 from weighbridge.contract.money import Base
-from weighbridge.contract.remedies import LiquidatedDamages
+from weighbridge.contract.remedies import ExitRight, LiquidatedDamages
 from weighbridge.contract.resources import Batch
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval
@@ -14,7 +14,7 @@ OF_UNIT, OF_ALL = Base(of="unit"), Base(of="contract")
 
 
 def base_of(
-    contract: Contract, terms: LiquidatedDamages, batch: Batch | None, at_s: int
+    contract: Contract, terms: LiquidatedDamages | ExitRight, batch: Batch | None, at_s: int
 ) -> Fraction:
     """Of a batch, or of everything. `at_s`: the event, after which come the remaining fees."""
     starts_s, ends_s = term_of_s(contract)

@@ -117,7 +117,7 @@ class _Drafting:
         parts = tuple(map(part_of, settled))
         drafted = self._statement(simulated, settled, parts)
         check_statement(drafted, settled)
-        rights = tuple(exits(self.newest, self.period.label, drafted.start, parts, earlier or ()))
+        rights = tuple(exits(self.case, drafted, earlier or ()))
         flags = {EXIT_FLAGS[one.standing] for one in rights if one.standing in EXIT_FLAGS}
         if earlier is not None:
             found = under_limits(self.newest, drafted, self.period, earlier)

@@ -14,6 +14,7 @@ from weighbridge.contract.money import OutageMultiple, PerEvent
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.assignments import Version
 from weighbridge.settlement.periods import (
+    DAY_S,
     HOUR_S,
     Period,
     calendar_month,
@@ -125,6 +126,7 @@ def margin_s(contract: Contract) -> int:
         [longer for longer in events if longer is not None],
         [_capped_s(one) for one in contract.credits if isinstance(one, OutageMultiple)],
         [one.window_s for one in promises if one.window_s is not None],
+        [one.days * DAY_S for one in contract.exit_rights if one.days and one.trigger == "outage"],
     )
     return sum(max(lengths, default=0) for lengths in farthest)
 

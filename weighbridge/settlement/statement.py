@@ -307,18 +307,27 @@ class ClockLine:
 class ExitLine:
     """A right to leave: `met`, `not_met`, or `open` while periods are held or not settled.
 
-    It needs `needed` missed ones of `of_periods`. `not_settled`: how many came before those that are known.
+    It needs `needed` missed ones of `of_periods`. `not_settled`: how many came before those that are known. Or it needs
+    `days` (`op`: more than these, or these too) of an outage or a delay, which is that of `unit` `since` then. `arose`:
+    when it did, or will have if what is open is so; `amount`: what it is worth.
     """
 
-    objective: str
+    objective: str | None
     party: str
-    needed: int
-    of_periods: int
+    needed: int | None
+    of_periods: int | None
     remedy: str
     standing: str
     missed: tuple[str, ...]
     open: tuple[str, ...]
     not_settled: int = 0
+    trigger: str = "missed_periods"
+    days: int | None = None
+    op: str = ">"
+    unit: str = ""
+    since: str | None = None
+    arose: str | None = None
+    amount: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

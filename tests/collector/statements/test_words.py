@@ -12,6 +12,7 @@ from weighbridge import codes
 from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
 from weighbridge.codes import Note, note
 from weighbridge.contract import money as terms
+from weighbridge.contract import remedies
 from weighbridge.contract.evidence import Late
 from weighbridge.contract.parties import Role
 from weighbridge.judge.ledger import CONTRADICTIONS, State
@@ -39,6 +40,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "reckoned": get_args(InvoiceItem),
     "form": get_args(terms.CreditTerms.model_fields["form"].annotation),
     "exit": ("met", "not_met", "open"),
+    "lasting": get_args(remedies.ExitRight.model_fields["trigger"].annotation)[1:],
     "per": get_args(terms.Limit.model_fields["per"].annotation),
     "swap": (*SWAPS, "telemetry"),
     "trigger": ("duration", "event_count"),

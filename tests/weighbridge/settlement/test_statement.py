@@ -325,8 +325,8 @@ def test_probes_and_damages_have_their_lines() -> None:
     assert (probed.good, probed.valid, probed.scheduled) == ("10", 10, 28 * 288)
     (late,) = found.parts[0].others
     assert (late.credit, late.highest) == ("d", "300.00")
-    told = {"days_late": 3, "ten_thousandths": "10", "exact": "300"}
-    assert late.formula == Note("liquidated_damages", told)
+    assert late.formula.code == "liquidated_damages"
+    assert late.formula.arguments == {"days_late": 3, "ten_thousandths": "10", "exact": "300"}
     assert found.highest == "300.00"
 
 
