@@ -25,6 +25,7 @@ MONEY = (
     "if_told",
     "if_unknown",
     "exit_amount",
+    "late_amount",
     "most",
     "used_before",
 )
@@ -84,6 +85,9 @@ HEADS: Mapping[str, tuple[str, ...]] = {
         "proof_of_load": "slot uuid serial side verdict loaded idle unseen",
         "telemetry": "slot side first_in_window load_band power clock percent heat joules",
         "exits": "objective unit party condition standing since arose missed open_periods exit_amount remedy",
+        "payments": "start amount confirmed days_late reference",
+        "interest": "credit ten_thousandths days_late late_amount",
+        "deposit": "start item amount confirmed reference",
         "limits": "per start end most used_before open_periods",
         "answers": "start answer party unit amount reason entry",
         "swaps": "start replaced unit old new remarks",
@@ -114,7 +118,7 @@ _OF_KIND: Mapping[Kind, str] = {
         "taxable threshold total unbilled uncounted unknown unreached_s unknown_gpus unseen utilization valid value "
         "contract_count contracted_gpus contracted_hours credits_owed delivered_of_it flag_count healthy_hours "
         "in_use_hours kilowatt_hours recognised reporting_gpus reporting_hours seen_gpus unproven "
-        "exit_amount most used_before"
+        "days_late exit_amount late_amount most ten_thousandths used_before"
     ),
     "time": (
         "arose since from until at complete_at opens deadline due end expires first_in_window first_seen held_time "

@@ -20,6 +20,7 @@ from collector.documents.document_layout import (
 )
 from collector.documents.invoice import invoice_sections
 from collector.documents.parts import CAP, part_sections
+from collector.documents.payments import payment_sections
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
 from weighbridge.codes import Note, NoteCode
@@ -236,6 +237,7 @@ class _Layout:
             yield self._exits()
         if self.statement.limits:
             yield self._limits()
+        yield from payment_sections(self.statement, self.speak)
         if self.statement.late is not None:
             yield self._late(self.statement.late)
         if self.statement.answers:

@@ -29,8 +29,10 @@ from weighbridge.settlement.case import cutoff_us, reach_us
 from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.limits import periods_before
+from weighbridge.settlement.payments import with_payments
 from weighbridge.settlement.period_labels import label_before, promised
 from weighbridge.settlement.periods import Period, instant_text, term_of_s
+from weighbridge.settlement.record import ToldEvent
 from weighbridge.settlement.restatement import since_issued
 from weighbridge.settlement.statement import AnswerLine, Statement
 
@@ -67,7 +69,8 @@ class StatementRequest:
     issued last; `earlier`: those of the periods before that it looks back to; `reached`: of a period under way, how far
     the chains had come. `broken`: counts, by contract, those that contradicted themselves: BrokenInvariantError is
     raised, and nothing is handed out. `answers`: to claims; `closed_by`: why nothing that came later than this instant
-    changes it: both sides agreed, or silence confirmed it (`confirmed`)."""
+    changes it: both sides agreed, or silence confirmed it (`confirmed`). `paid`: what was told of payments, by
+    `paid_by_s`."""
 
     contract_record: ContractRecord
     period: Period
@@ -83,6 +86,8 @@ class StatementRequest:
     answers: tuple[AnswerLine, ...] = ()
     closed_by: Flag | None = None
     confirmed: Confirmed | None = None
+    paid: tuple[ToldEvent, ...] = ()
+    paid_by_s: int = 0
 
     def statement(self) -> Statement:
         """Reads the ledger and settles: the long part, which may run in a thread."""
@@ -92,7 +97,8 @@ class StatementRequest:
             issued, before = self.before
             notes += since_issued(issued, before.statement(), bare)
         notes += [] if self.confirmed is None else [self.confirmed.told()]
-        return answered(replace(bare, notes=tuple(notes)), self.answers, self.closed_by)
+        found = answered(replace(bare, notes=tuple(notes)), self.answers, self.closed_by)
+        return with_payments(found, self.paid, self.paid_by_s)
 
     def bare(self) -> Statement:
         """Of this period alone: without rights and limits that need several, and without what was said before."""
@@ -184,7 +190,7 @@ class Statements:
     def _asked(self, contract: str, label: str, as_of_us: int) -> StatementRequest:
         """The request for one period, without what earlier periods gave; of one that is closed, as it was then."""
         asked = self._open(contract, label, as_of_us)
-        answers = asked.contract_record.answers(label)
+        answers, paid = asked.contract_record.answers(label), asked.contract_record.money()
         agreed_us = self.book.agreed_us(contract, label, as_of_us)
         silent = self.book.confirmed(contract, asked.period, as_of_us)
         if agreed_us is not None and asked.period.end_s * MICROSECONDS <= agreed_us <= as_of_us:
@@ -192,7 +198,8 @@ class Statements:
         elif silent is not None and silent.standing == "confirmed":
             then = self._open(contract, label, silent.issued.as_of_us)
             asked = replace(then, closed_by=CONFIRMED)
-        return replace(asked, answers=answers, confirmed=silent)
+        by_s = as_of_us // MICROSECONDS
+        return replace(asked, answers=answers, confirmed=silent, paid=paid, paid_by_s=by_s)
 
     def _open(self, contract: str, label: str, as_of_us: int) -> StatementRequest:
         try:

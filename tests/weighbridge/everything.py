@@ -41,6 +41,7 @@ from weighbridge.notices.book import ContractRecord, Cosigned, LoggedNotice
 from weighbridge.settlement.answers import CLOSED, answered
 from weighbridge.settlement.case import Notices, case_of
 from weighbridge.settlement.draft import draft, statement_of
+from weighbridge.settlement.payments import with_payments
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, ToldEvent, Window
@@ -372,6 +373,12 @@ def told() -> Statement:
         credits=[credit("tiers", tiers=LEAST)],
         maintenance={"min_notice_s": "3600", "treat": "down"},
         exit_rights=[{"objective": "a", "missed": "2", "of_periods": "3"}],
+        payment={"due_days": "10"},
+        deposit={"amount": "500", "return_days": "30"},
+        liquidated_damages=[
+            {"id": "late", "trigger": "late_payment", "side": "lessee", "daily_rate": "5/10000"}
+        ],
+        stacking={"limits": [{"per": "term", "amount": "5"}]},
     )
     issued = Issued(
         contract="K",
@@ -393,7 +400,16 @@ def told() -> Statement:
         AnswerLine("claim_refused", at, "P", "n2", "", "the lessee's own fault", 12),
         AnswerLine("credit_paid", at, "P", "", "1000000.00", "", 13),
     )
-    return answered(replace(after, notes=notes), answers, CLOSED)
+    paid: dict[str, str] = {"amount": "30000.00", "period": "2026-05", "reference": "7"}
+    june, both = MAY.end_s + 20 * DAY, frozenset[Any]({"provider", "lessee"})
+    money = (
+        ToldEvent("fee_paid", june, details=paid, sides=both),
+        ToldEvent("deposit_paid", june, details={"amount": "500"}, sides=both),
+        ToldEvent("deposit_taken", june, details={"amount": "20", "reason": "a key"}, sides=both),
+        ToldEvent("deposit_returned", june, details={"amount": "30"}, sides=frozenset()),
+    )
+    found = answered(replace(after, notes=notes), answers, CLOSED)
+    return with_payments(found, money, MAY.end_s + 400 * DAY)
 
 
 def contract_record() -> ContractRecord:

@@ -294,7 +294,6 @@ ELSEWHERE: Mapping[str, str] = {
     "RoundShare.decimals": "weighbridge/settlement/credits.py",
     "RoundShare.mode": "weighbridge/settlement/credits.py",
     "LiquidatedDamages.base_amount": "weighbridge/settlement/damage_bases.py",
-    "Limit.per": "weighbridge/settlement/limits.py",
     "Limit.base_amount": "weighbridge/settlement/limits.py",
     "Stacking.base_amount": "weighbridge/settlement/stacking.py",
     "EvidenceTerms.retention_days": "collector/cli/retain.py",

@@ -74,6 +74,9 @@ def claim(party: str, unit: str | None, /, period: str = "1970-02", **more: Any)
         event("P", "credit_set_off", period="1970-02", amount="3"),
         event("L", "period_agreed", period="1970-02", digest="0" * 64),
         event("P", "statement_objected", period="1970-02", reason="n1 was up"),
+        event("L", "fee_paid", period="1970-02", amount="12.50", reference="7"),
+        event("P", "deposit_taken", amount="12.50", reason="a broken riser"),
+        event("L", "deposit_returned", amount="3"),
         event("L", "cancelled", "first", party="L"),
         event("A", "fault_detected", "n1.1"),
         *(claim("L", unit) for unit in (None, "n1", "n1.1", "all_of", "r:absent-2", "M1")),
@@ -87,6 +90,12 @@ def test_what_fits_the_contract_is_taken(said: Notice) -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
+        (event("L", "fee_paid", amount="3"), "fee_paid needs the detail period"),
+        (event("L", "fee_paid", period="1970-02", amount="3,5"), "'3,5' is no amount such as"),
+        (event("L", "fee_paid", period="1975-02", amount="3"), "lies outside the term"),
+        (event("P", "deposit_taken", amount="3"), "deposit_taken needs the detail reason"),
+        (event("L", "deposit_taken", amount="3", reason="x"), "not for the lessee to say"),
+        (event("P", "deposit_returned", "n1", amount="3"), "deposit_returned is of no unit"),
         (event("X", "delivered"), "'X' is no party of K; there are: P, O, L, A"),
         (maintenance("L"), "not for the lessee to say, but for operator or owner or provider"),
         (maintenance("P", "n3"), "'n3' is no unit"),

@@ -16,7 +16,7 @@ from weighbridge.contract.money import (
     Tiers,
 )
 from weighbridge.contract.numerals import exact_text
-from weighbridge.contract.objectives import Availability
+from weighbridge.contract.objectives import Availability, DayCount
 from weighbridge.contract.quality import Timed
 from weighbridge.contract.resources import nearest, repeated, unknown_cards
 from weighbridge.contract.scalars import EPOCH, MICROSECONDS
@@ -58,7 +58,8 @@ def _of_nothing_due(contract: Contract) -> Iterator[str]:
     if any(item.delivery for item in contract.resources):
         return
     for position, one in enumerate(contract.liquidated_damages):
-        if one.trigger != "cancellation" or one.base == "value":
+        of_batch = one.trigger in ("late_delivery", "non_delivery")
+        if of_batch or (one.trigger == "cancellation" and one.base == "value"):
             meant = "; did you mean base remaining_fees?" if one.trigger == "cancellation" else ""
             yield f"liquidated_damages[{position}]: no resource has a delivery with a value{meant}"
 
@@ -102,16 +103,18 @@ def unfit_calendars(contract: Contract) -> Problems:
 
 def counts_working_days(contract: Contract) -> Iterator[str]:
     """Where it does."""
+    payment, deposit = contract.payment, contract.deposit
+    counted: dict[str, DayCount | None] = {
+        "acceptance.deemed_acceptance_count": contract.acceptance.deemed_acceptance_count,
+        "payment.due_count": None if payment is None else payment.due_count,
+        "deposit.return_count": None if deposit is None else deposit.return_count,
+        "confirmation.day_count": contract.confirmation.day_count,
+    }
     for position, terms in enumerate(contract.liquidated_damages):
-        if terms.day_count == "working_days":
-            yield f"liquidated_damages[{position}].day_count"
+        counted[f"liquidated_damages[{position}].day_count"] = terms.day_count
     for position, right in enumerate(contract.exit_rights):
-        if right.day_count == "working_days":
-            yield f"exit_rights[{position}].day_count"
-    if contract.acceptance.deemed_acceptance_count == "working_days":
-        yield "acceptance.deemed_acceptance_count"
-    if contract.confirmation.day_count == "working_days":
-        yield "confirmation.day_count"
+        counted[f"exit_rights[{position}].day_count"] = right.day_count
+    yield from (path for path, days in counted.items() if days == "working_days")
     if any(hours.days for hours in contract.working_hours):
         yield "working_hours"
     claims = {"claim": contract.claim}

@@ -19,7 +19,7 @@ from weighbridge.contract.money import (
 from weighbridge.contract.objectives import Availability, PeriodKind, Sampling, Unknown
 from weighbridge.contract.parties import HumanText, Links, Party, Signature, Tax, Term
 from weighbridge.contract.quality import Acceptance, CapacityFloor, Performance, Repair, Response
-from weighbridge.contract.remedies import ExitRight, LiquidatedDamages
+from weighbridge.contract.remedies import Deposit, ExitRight, LiquidatedDamages, Payment
 from weighbridge.contract.resources import Resource
 from weighbridge.contract.scalars import (
     Calendar,
@@ -114,6 +114,10 @@ class Contract(Terms):
     liquidated_damages: tuple[LiquidatedDamages, ...] = clause(
         "Damages fixed beforehand.", default=()
     )
+    payment: Maybe[Payment] = clause(
+        "When fees are to be paid; none: nothing is late.", default=None
+    )
+    deposit: Maybe[Deposit] = clause("Deposit of the lessee.", default=None)
     exit_rights: tuple[ExitRight, ...] = clause("Rights to end the contract.", default=())
     amendments: Literal["per_part", "whole_period"] = clause(
         "How a period that crosses an amendment is judged.", default="per_part"

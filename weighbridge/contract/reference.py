@@ -54,6 +54,10 @@ Some terms follow events that the parties tell of:
 - `claim_accepted`, `claim_refused` with a `reason`, `credit_paid` and `credit_set_off` with an `amount` (by the
   provider, operator or owner), of a `period`, and of a unit or of all: they stand beside what is owed, and change none
   of it. An accepted claim may name an `amount`: it was accepted in part.
+- `fee_paid` of a `period`, `deposit_paid` and `deposit_returned` (by either side), `deposit_taken` with a `reason` (by
+  the provider, operator or owner), each with an `amount`, at the instant of the payment: they stand beside what is
+  owed. The word of who received it is sure, and that of the other side alone open. What both tell of is one payment: by
+  its `reference`, or else by its local day and its amount.
 - `period_agreed`, by both sides, with the `period` and the `digest` of an issued statement of it: the period is closed
   as that statement has it, and nothing that comes later changes it.
 - `statement_objected`, by either side, with the `period`, a `reason` and, where it is against one statement alone, its

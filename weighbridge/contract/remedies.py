@@ -5,15 +5,15 @@ from fractions import Fraction
 from typing import Literal
 
 from weighbridge.contract.objectives import DayCount, Op
-from weighbridge.contract.scalars import Amount, Count, Maybe, Name, Ratio, Switch, Text
+from weighbridge.contract.scalars import Amount, Count, Day, Maybe, Name, Ratio, Switch, Text
 from weighbridge.contract.terms import Terms, clause
 
 DamageBase = Literal["value", "month_fees", "term_fees", "remaining_fees", "amount"]
 DAMAGE_BASE = (
-    "What the damages are a share of. `value`: that of the batch; `month_fees`: what the prices give for the month"
-    " of the due date, or of the event where nothing was due; `term_fees`: for the term; `remaining_fees`: from the"
-    " event to the end of the term; `amount`: `base_amount`. Fees are before tax that is not in the prices, as if all"
-    " were in service; of a batch, those of its nodes."
+    "What the damages are a share of. `value`: that of the batch, or the sum that is paid late; `month_fees`: what the"
+    " prices give for the month of the due date, or of the event where nothing was due; `term_fees`: for the term;"
+    " `remaining_fees`: from the event to the end of the term; `amount`: `base_amount`. Fees are before tax that is not"
+    " in the prices, as if all were in service; of a batch, those of its nodes."
 )
 
 
@@ -22,7 +22,11 @@ class LiquidatedDamages(Terms):
     repair or an answer is paid for by `repair_steps`."""
 
     id: Name = clause("Name of the damages.")
-    trigger: Literal["late_delivery", "non_delivery", "cancellation"] = clause("What earns them.")
+    trigger: Literal["late_delivery", "non_delivery", "cancellation", "late_payment"] = clause(
+        "What earns them. `late_payment`: simple interest of the lessee on each sum for its own days, up to the day of"
+        " payment, which counts, or to the instant of the statement; it is told in the statement of the period whose"
+        " fees were late, and is in no other sum."
+    )
     side: Literal["provider", "lessee"] = clause("Who pays.")
     base: DamageBase = clause(DAMAGE_BASE, default="value")
     base_amount: Maybe[Amount] = clause("The base where it is an amount.", default=None)
@@ -65,11 +69,39 @@ class LiquidatedDamages(Terms):
                 "base",
                 "remaining_fees are those after a cancellation; did you mean term_fees or month_fees?",
             )
+        if self.trigger == "late_payment" and self.base != "value":
+            yield "base", "of late payment is the sum that is late; did you mean value?"
+        if self.trigger == "late_payment" and self.side != "lessee":
+            yield "side", "fees are paid by the lessee; did you mean lessee?"
         if self.accrues and self.trigger != "late_delivery":
             yield (
                 "accrues",
                 "only what is late grows by the day, and the trigger is not late_delivery",
             )
+
+
+class Payment(Terms):
+    """When the lessee is to pay the fees of a period: all of them with tax, prepaid ones too, less the credits that are
+    set off. Payments are told by `fee_paid`."""
+
+    counted_from: Literal["period_end", "period_start"] = clause(
+        "From when the days run.", default="period_end"
+    )
+    due_days: Count = clause(
+        "Local days to pay in, the first of which begins at that border: 10 from 1 June on end with 10 June."
+    )
+    due_count: DayCount = clause("Which days count.", default="calendar_days")
+
+
+class Deposit(Terms):
+    """A deposit (押金) of the lessee. What was paid, taken from it and returned is told by events."""
+
+    amount: Amount = clause("The deposit.")
+    due: Maybe[Day] = clause("Last day on which to pay it; none: from the start.", default=None)
+    return_days: Count = clause(
+        "Local days in which it is to be returned, after the last day of the term, or on which all was cancelled."
+    )
+    return_count: DayCount = clause("Which days count.", default="calendar_days")
 
 
 class ExitRight(Terms):

@@ -101,6 +101,8 @@ def _of_damages(contract: Contract) -> Problems:
     """Damages of what is never late, and of fees that no price gives."""
     for position, one in enumerate(contract.liquidated_damages):
         path = f"liquidated_damages[{position}]"
+        if one.trigger == "late_payment" and contract.payment is None:
+            yield f"{path}.trigger", "payment does not say when fees are due; give payment.due_days"
         if one.trigger == "cancellation" and one.rate_of_day:
             yield f"{path}.daily_rate", "nothing is late in a cancellation; did you mean flat_pct?"
         if one.base.endswith("_fees") and not contract.pricing:

@@ -39,7 +39,9 @@ from weighbridge.notices.rules import LESSEES, WITHDRAWN, EventRule, NoticeRules
 from weighbridge.settlement.answers import AGREED, ANSWERS, OBJECTED
 from weighbridge.settlement.case import Case, Notices, case_of, cutoff_us
 from weighbridge.settlement.coverage import thin_hours, thinned
+from weighbridge.settlement.damages import KINDS as KINDS_OF_DAMAGES
 from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.payments import MONEY
 from weighbridge.settlement.period_labels import cut, ruling
 from weighbridge.settlement.periods import Period, instant_text
 from weighbridge.settlement.probes import Samples
@@ -73,6 +75,7 @@ KINDS = frozenset(
 )
 """The entries that a book is made of."""
 
+CANCELLED = KINDS_OF_DAMAGES["cancellation"]
 EXPLAINED = frozenset({State.DOWN, State.DEGRADED, State.UNKNOWN})
 FOREVER_US = 2**62
 REPLACED, EXCHANGED = "gpu_replaced", "node_replaced"
@@ -232,6 +235,16 @@ class ContractRecord:
             if isinstance(said := heard.notice.said, EventNotice)
             and said.event in ANSWERS
             and said.details.get("period") == period
+        )
+
+    def money(self) -> tuple[ToldEvent, ...]:
+        """What was told of payments and of the deposit, and that everything was cancelled."""
+        said = ((heard, heard.notice.said) for heard in self.heard)
+        kinds = (*MONEY, CANCELLED)
+        return tuple(
+            self._event(heard, one)
+            for heard, one in said
+            if isinstance(one, EventNotice) and one.event in kinds
         )
 
     def agreed(self, period: str) -> frozenset[str]:

@@ -16,6 +16,13 @@ from weighbridge.judge.assignments import Version
 from weighbridge.log.entries import CauseNotice, ClaimNotice, EventNotice, MaintenanceNotice, Notice
 from weighbridge.settlement.answers import ACCEPTED, AGREED, ANSWERS, OBJECTED, PAYMENTS, REFUSED
 from weighbridge.settlement.claims import TOGETHER
+from weighbridge.settlement.payments import (
+    DEPOSIT_PAID,
+    DEPOSIT_RETURNED,
+    DEPOSIT_TAKEN,
+    FEE_PAID,
+    MONEY,
+)
 from weighbridge.settlement.period_labels import cut, promised
 from weighbridge.settlement.record import BOTH, Side
 from weighbridge.wire.report import Model
@@ -69,6 +76,10 @@ EVENTS: Mapping[str, EventRule] = {
     **dict.fromkeys(PAYMENTS, EventRule(PROVIDERS, needs=("period", "amount"))),
     AGREED: EventRule(PROVIDERS | LESSEES, needs=("period", "digest")),
     OBJECTED: EventRule(PROVIDERS | LESSEES, needs=("period", "reason")),
+    FEE_PAID: EventRule(PROVIDERS | LESSEES, needs=("period", "amount"), open=True),
+    DEPOSIT_PAID: EventRule(PROVIDERS | LESSEES, needs=("amount",), open=True),
+    DEPOSIT_TAKEN: EventRule(PROVIDERS, needs=("amount", "reason"), open=True),
+    DEPOSIT_RETURNED: EventRule(PROVIDERS | LESSEES, needs=("amount",), open=True),
 }
 """The events that every contract has, by name."""
 
@@ -161,7 +172,7 @@ class NoticeRules:
             raise NoticeError(f"{said.event} needs the detail {' and '.join(missing)}")
         if said.since_us is not None and said.since_us > said.at_us:
             raise NoticeError("it ends before it begins")
-        if said.event in (*ANSWERS, AGREED, OBJECTED):
+        if said.event in (*ANSWERS, AGREED, OBJECTED, *MONEY):
             self._answers(said)
             return
         if said.event == WITHDRAWN:
@@ -174,13 +185,16 @@ class NoticeRules:
             self._are_there([said.unit])
 
     def _answers(self, said: EventNotice) -> None:
-        """Of a period, and of something that can be claimed for it, or of all of it."""
-        self._is_a_period(said.details["period"])
+        """Of a period, unless it is of the deposit, and of something that can be claimed for it, or of all of it."""
+        if said.event not in MONEY or said.event == FEE_PAID:
+            self._is_a_period(said.details["period"])
         amount, digest = said.details.get("amount"), said.details.get("digest")
         if amount is not None and not AMOUNT.fullmatch(amount):
             raise NoticeError(f"{amount!r} is no amount such as 12.50")
         if digest is not None and not DIGEST.fullmatch(digest):
             raise NoticeError("the digest is that of the statement: a SHA-256 in 64 hex digits")
+        if said.unit and said.event in MONEY:
+            raise NoticeError(f"{said.event} is of no unit")
         _are([said.unit] if said.unit else [], self._claimable)
 
     def _is_a_period(self, label: str) -> None:

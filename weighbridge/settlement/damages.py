@@ -83,7 +83,7 @@ def damages(context: RemedyContext) -> Iterator[tuple[Side, Capped]]:
     for event in _once(context.record.events):
         if context.holds(event.at_s):
             for one in terms:
-                if event.kind == KINDS[one.trigger] and not one.accrues:
+                if event.kind == KINDS.get(one.trigger) and not one.accrues:
                     found = _of_event(context, one, event)
                     yield from ((one.side, part) for part in found)
             yield from _leaving(context.contract, event)

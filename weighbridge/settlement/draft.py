@@ -118,11 +118,15 @@ class _Drafting:
         drafted = self._statement(simulated, settled, parts)
         check_statement(drafted, settled)
         rights = tuple(exits(self.case, drafted, earlier or ()))
-        flags = {EXIT_FLAGS[one.standing] for one in rights if one.standing in EXIT_FLAGS}
+        flags: set[Flag] = {
+            EXIT_FLAGS[one.standing] for one in rights if one.standing in EXIT_FLAGS
+        }
         if earlier is not None:
             found = under_limits(self.newest, drafted, self.period, earlier)
-            owed = {"lowest": found.lowest, "highest": found.highest, "limits": found.lines}
-            drafted, flags = replace(drafted, **owed), flags | {*found.flags}
+            drafted = replace(
+                drafted, lowest=found.lowest, highest=found.highest, limits=found.lines
+            )
+            flags |= {*found.flags}
         return replace(drafted, exits=rights, flags=tuple(sorted({*drafted.flags, *flags})))
 
     def _statement(

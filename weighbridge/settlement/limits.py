@@ -114,9 +114,9 @@ def under_limits(
         return Limited(drafted.lowest, drafted.highest, lines)
     paid = (min(low, most.left(period)), min(high, least.left(period)))
     unknown = any(None in amounts for _, amounts in before) and high > 0
-    flags = ([CUT] if paid != (low, high) else []) + ([UNKNOWN_USE] if unknown else [])
-    told = (f"{money(one, contract.rounding):f}" for one in paid)
-    return Limited(*told, lines, tuple(flags))
+    flags: list[Flag] = [CUT] if paid != (low, high) else []
+    flags += [UNKNOWN_USE] if unknown else []
+    return Limited(_text(contract, paid[0]), _text(contract, paid[1]), lines, tuple(flags))
 
 
 class _Used:
@@ -162,7 +162,8 @@ def _line(
 ) -> LimitLine:
     begins_s = _begins(limit, contract, period)
     start_s, end_s = time_of(limit, contract, begins_s)
-    used = (one.of.get((limit, begins_s), Fraction(0)) for one in (least, most))
+    place = (limit, begins_s)
+    used = (least.of.get(place, Fraction(0)), most.of.get(place, Fraction(0)))
     open_ = (
         one.label
         for one, amounts in before
@@ -172,11 +173,15 @@ def _line(
         per=limit.per,
         start=instant_text(start_s),
         end=instant_text(end_s),
-        most=f"{money(most_of(limit), contract.rounding):f}",
-        used=tuple(f"{money(one, contract.rounding):f}" for one in used),
+        most=_text(contract, most_of(limit)),
+        used=(_text(contract, used[0]), _text(contract, used[1])),
         open=tuple(open_),
     )
 
 
 def _exact(amount: str | None) -> Fraction | None:
     return None if amount is None else Fraction(Decimal(amount))
+
+
+def _text(contract: Contract, amount: Fraction) -> str:
+    return f"{money(amount, contract.rounding):f}"

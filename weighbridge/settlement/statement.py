@@ -13,7 +13,7 @@ from typing import Any
 from weighbridge.codes import Note, Value, note
 from weighbridge.document import Document
 from weighbridge.log.entries import JudgedBy
-from weighbridge.settlement.remedy_lines import LimitLine
+from weighbridge.settlement.remedy_lines import DepositState, LimitLine, PaymentState
 
 Tree = Mapping[str, Any]
 """A statement as data: what its JSON holds."""
@@ -390,6 +390,7 @@ class Statement(Document):
 
     `currencies`: the day of the list of ISO 4217 by which the currency has its decimals.
     `answers`: to claims; `paid`: in money or set off; `outstanding`: what of the amounts is left, lowest and highest.
+    `payments`: of the lessee, and `deposit`, as of the instant.
     `zone_data`: the version by which local days were cut; `calendars`: by which working days were counted.
     """
 
@@ -422,6 +423,8 @@ class Statement(Document):
     answers: tuple[AnswerLine, ...] = ()
     paid: str | None = None
     outstanding: tuple[str | None, str | None] | None = None
+    payments: PaymentState | None = None
+    deposit: DepositState | None = None
 
 
 def differences(before: Statement, after: Statement) -> tuple[Note, ...]:

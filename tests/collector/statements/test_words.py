@@ -21,6 +21,7 @@ from weighbridge.settlement.claims import Standing
 from weighbridge.settlement.draft import SWAPS
 from weighbridge.settlement.invoice import InvoiceItem
 from weighbridge.settlement.maintenance import Ruling
+from weighbridge.settlement.payments import MONEY
 from weighbridge.settlement.service import STARTS
 from weighbridge.settlement.statement import SO_FAR, TO_COME
 from weighbridge.verdict import Verdict
@@ -41,6 +42,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "form": get_args(terms.CreditTerms.model_fields["form"].annotation),
     "exit": ("met", "not_met", "open"),
     "lasting": get_args(remedies.ExitRight.model_fields["trigger"].annotation)[1:],
+    "deposit": MONEY[1:],
     "per": get_args(terms.Limit.model_fields["per"].annotation),
     "swap": (*SWAPS, "telemetry"),
     "trigger": ("duration", "event_count"),
