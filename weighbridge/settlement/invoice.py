@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from weighbridge.contract import Contract, loaded
 from weighbridge.contract.numerals import exact_text
 from weighbridge.settlement.money import ordered
+from weighbridge.settlement.periods import kind_of
 from weighbridge.settlement.statement import CreditLine, FeeLine, Part, Statement
 
 Form = Literal["set_off", "cash", "voucher"]
@@ -77,7 +78,8 @@ class Invoice:
 
 
 def invoice_of(statement: Statement) -> Invoice:
-    """The invoice of a statement.
+    """The invoice of a statement: of fees, those alone that it bills. Where it is no statement over the period of the
+    bills, as of a year whose months are billed, other statements ask for them.
 
     Net is gross less what is not billed; the total is that with the tax that is not inside it. What is prepaid by
     contract and what is set off are taken from the total: a negative rest is owed by the provider. The credits that are
@@ -89,6 +91,7 @@ def invoice_of(statement: Statement) -> Invoice:
     lines = tuple(
         _line(part, one, fee)
         for part, one in zip(statement.parts, terms, strict=True)
+        if kind_of(statement.period) in (None, one.billed_by)
         for fee in part.fees
     )
     fees = _fees(lines, zero)

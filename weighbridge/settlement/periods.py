@@ -50,8 +50,12 @@ class Period:
 
     @property
     def kind(self) -> PeriodKind | None:
-        """What the label names; None where it names no period of a contract."""
-        return KINDS.get(len(self.label))
+        return kind_of(self.label)
+
+
+def kind_of(label: str) -> PeriodKind | None:
+    """What a label names; None where it names no period of a contract."""
+    return KINDS.get(len(label))
 
 
 def instant_text(seconds: int) -> str:

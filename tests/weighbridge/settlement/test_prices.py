@@ -15,6 +15,7 @@ from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
 from weighbridge.settlement.case import Notices
 from weighbridge.settlement.draft import draft
+from weighbridge.settlement.invoice import invoice_of
 from weighbridge.settlement.periods import Period, calendar_month, calendar_year
 from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.settle import settle
@@ -181,6 +182,19 @@ def statement(
     as_of_us = (period.end_s + 40 * DAY) * SECOND
     nodes = ["n1"] if len(more.get("resources", [ITEM])) == 1 else ["n1", "n2", "n3", "n4"]
     return draft([version], holders(nodes), rows, Notices(), period, as_of_us)
+
+
+def test_a_year_s_invoice_asks_for_nothing_that_its_months_billed() -> None:
+    """Its fee lines stand in the statement, for the base of what a year owes."""
+    month = {"unit": "node_month", "price": "100"}
+    yearly: dict[str, Any] = {
+        "availability": [{"id": "a", "target": "0.995", "period": "calendar_year"}]
+    }
+    for more in ({}, yearly):
+        asked = [invoice_of(statement(month, period=one, **more)) for one in (OCTOBER, YEAR)]
+        assert [one.sums["total"].highest for one in asked] == [100, 0]
+        assert [len(one.lines) for one in asked] == [1, 0]
+    assert [fee.net for fee in fees(month, period=YEAR, **yearly)] == ["1200.00"]
 
 
 def test_what_is_billed_is_what_the_counts_call_healthy() -> None:
