@@ -40,10 +40,10 @@ HEADS: Mapping[str, tuple[str, ...]] = {
             "resource contracted_gpu_seconds reporting_gpu_seconds healthy_gpu_seconds "
             "in_use_gpu_seconds contracted_p healthy_p utilization energy"
         ),
-        "invoice_lines": "version resource price gross unbilled net rate included tax total prepaid",
+        "invoice_lines": "version resource price quantity gross unbilled net rate included tax total prepaid",
         "invoice_taxes": "rate included taxable tax total",
         "invoice": "item formula amount",
-        "fees": "resource price gross unbilled net tax prepaid",
+        "fees": "resource price quantity gross unbilled net tax prepaid",
         "units": "objective unit verdict availability exactly target",
         "time": "objective unit service denominator counted raw uncounted excluded unknown contested",
         "states": " ".join(("objective", "unit", *(f"state.{state}" for state in STATES))),

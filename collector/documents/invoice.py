@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from collector.documents.columns import Row, table
 from collector.documents.document_layout import Cell, Fact, Section
+from collector.documents.parts import priced
 from collector.documents.speaker import Speaker
 from weighbridge.settlement.invoice import Bounds, Invoice, invoice_of
 from weighbridge.settlement.statement import Statement
@@ -44,7 +45,8 @@ def _lines(invoice: Invoice, speak: Speaker, several: bool) -> Iterator[Row]:
         yield (
             Cell(str(line.version) if several else ""),
             speak.coded("price", line.fee.resource),
-            speak.coded("price", line.fee.unit),
+            priced(line.fee, speak),
+            speak.maybe(line.fee.quantity),
             speak.number(line.fee.gross),
             speak.number(line.fee.unbilled),
             speak.number(line.fee.net),

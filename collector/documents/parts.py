@@ -12,7 +12,7 @@ from collector.documents.timeline import timeline
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
-from weighbridge.settlement.statement import CreditLine, Outage, Part, UnitLine
+from weighbridge.settlement.statement import CreditLine, FeeLine, Outage, Part, UnitLine
 
 CAP = "cap_applied"
 SHARE = re.compile(r"[0-9./]+")
@@ -59,13 +59,20 @@ def _fees(part: Part, speak: Speaker) -> Iterator[Row]:
     for line in part.fees:
         yield (
             speak.coded("price", line.resource),
-            speak.coded("price", line.unit),
+            priced(line, speak),
+            speak.maybe(line.quantity),
             speak.number(line.gross),
             speak.number(line.unbilled),
             speak.number(line.net),
             speak.number(line.tax),
             speak.yes(line.prepaid),
         )
+
+
+def priced(line: FeeLine, speak: Speaker) -> Cell:
+    """What it is a price of; of P, with their precision."""
+    name = speak.name("price", line.unit)
+    return Cell(name if line.precision is None else f"{name} ({line.precision})", line.unit)
 
 
 def _units(part: Part, speak: Speaker) -> Iterator[Row]:

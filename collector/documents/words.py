@@ -330,6 +330,8 @@ WORDS: Mapping[str, Word] = {
     "price.kW_month": Word("kW-month", "千瓦月"),
     "price.fixed_month": Word("month, fixed", "固定服务费"),
     "price.minimum": Word("minimum", "保底费用"),
+    "price.rebate": Word("rebate", "返利"),
+    "quantity": Word("Quantity", "计费数量"),
     # The sums of the invoice, and how each is reckoned
     "sum.gross": Word("Fees, gross", "费用总额"),
     "sum.unbilled": Word("Not billed", "不计费金额"),

@@ -256,7 +256,8 @@ def _fees(part: Part) -> Iterator[Decimal]:
     """What is billed by each line, without tax."""
     included = loaded(part.terms).tax.included
     for line in part.fees:
-        yield Decimal(line.net) - (Decimal(line.tax) if included else 0)
+        inside = included if line.tax_included is None else line.tax_included
+        yield Decimal(line.net) - (Decimal(line.tax) if inside else 0)
 
 
 def _told(record: ContractRecord) -> Iterator[Told]:

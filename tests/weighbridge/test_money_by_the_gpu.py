@@ -48,12 +48,24 @@ def items_of(draw: st.DrawFn) -> list[Json]:
 @st.composite
 def prices(draw: st.DrawFn, names: list[str]) -> Json:
     unit = draw(st.sampled_from(UNITS))
+    steps = [{"above": "2", "price": draw(amounts)}, {"above": "700", "price": draw(amounts)}]
+    rows = [
+        {"from": "2026-02-11", "quantity": draw(st.sampled_from(["2", "4"]))},
+        {"from": "2026-10-20", "price": draw(amounts)},
+    ]
+    shape = draw(st.sampled_from(["", "", "steps", "ramp", "schedule"]))
     given_number = unit == "kW_month" or draw(st.booleans())
     return {
         "unit": unit,
         "price": draw(amounts),
         "resource": draw(st.sampled_from([None, *names])),
         "quantity": draw(st.sampled_from(["1", "3", "0.5"])) if given_number else None,
+        "steps": steps if shape == "steps" else [],
+        "schedule": {"ramp": rows[:1], "schedule": rows}.get(shape, []),
+        "steps_hold_for": draw(st.sampled_from(["part", "whole"])),
+        "minimum_quantity": draw(
+            st.sampled_from([None, None, None if unit == "fixed_month" else "5"])
+        ),
         "minimum": draw(st.sampled_from(["0", "0", "500"])),
         "proration": draw(st.sampled_from(["seconds", "none", "days"])),
     }

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from weighbridge.contract import Contract, Resource
-from weighbridge.contract.money import Base, Price
+from weighbridge.contract.money import Base
+from weighbridge.contract.pricing import Price
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.periods import Period, months_within, served_part_s, term_of_s
 

@@ -12,12 +12,12 @@ from weighbridge.contract.money import (
     ClaimTerms,
     Confirmation,
     Credit,
-    Price,
     Rounding,
     Stacking,
 )
 from weighbridge.contract.objectives import Availability, PeriodKind, Sampling, Unknown
 from weighbridge.contract.parties import HumanText, Links, Party, Signature, Tax, Term
+from weighbridge.contract.pricing import Price
 from weighbridge.contract.quality import Acceptance, CapacityFloor, Performance, Repair, Response
 from weighbridge.contract.remedies import Deposit, ExitRight, LiquidatedDamages, Payment
 from weighbridge.contract.resources import Resource

@@ -1,7 +1,6 @@
-"""What is paid, and what is owed when a promise is broken. Percentages are exact: `pct: 12.5` is an eighth."""
+"""What is owed when a promise is broken. Percentages are exact: `pct: 12.5` is an eighth."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
@@ -10,7 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Discriminator, Tag, model_validator
 
 from weighbridge.catalogue.currencies import DECIMALS, currencies
-from weighbridge.contract.objectives import Op
+from weighbridge.contract.objectives import DayCount, Op
+from weighbridge.contract.pricing import Proration
 from weighbridge.contract.scalars import (
     Amount,
     Count,
@@ -27,37 +27,9 @@ from weighbridge.contract.terms import Terms, clause, describes, part
 
 Steps = Literal["floor", "ceil"]
 Mode = Literal["half_up", "half_even", "down"]
-Proration = Literal["none", "seconds", "days"]
 
 KIND = "kind="
 """Starts the tag of each kind of credit, which tells it from a key of the file."""
-
-
-class Price(Terms):
-    """A price and what it is a price of. A price of a month is due for each month of the period: in a year, of twelve.
-
-    A unit's share of what a price gives, its minimum included, is its share of the GPUs, nodes or P that the price is
-    for; of `fixed_month` and `kW_month`, of the GPUs.
-    """
-
-    unit: Literal[
-        "gpu_hour", "gpu_month", "node_month", "P_month", "P_day", "kW_month", "fixed_month"
-    ] = clause("What it is a price of.")
-    price: Amount = clause("Price of one, in the currency of the contract.")
-    resource: Maybe[Name] = clause("Of which line item; none: of all.", default=None)
-    quantity: Maybe[Ratio] = clause(
-        "How many, whatever is contracted; none: what is contracted. `kW_month` needs it.",
-        default=None,
-    )
-    minimum: Amount = clause(
-        "Least that is paid for a period, or for each month of a year.", default=Decimal(0)
-    )
-    prepaid: Switch = clause("Whether it is paid before the period.", default=False)
-    proration: Proration = clause(
-        "How a part of a period is priced. A `P_day` is a local day, whatever its hours, of which `seconds` takes the"
-        " part served, and `days` the whole.",
-        default="seconds",
-    )
 
 
 class Base(Terms):

@@ -126,12 +126,10 @@ class Capacity(Terms):
         "Unit of capacity: PFLOPS.", reader=describes("there is no other unit"), default="P"
     )
     precision: Literal["fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "fp4", "int8"] = clause(
-        "Arithmetic that the P are counted in.",
-        reader=describes("names what P are counted in; challenges prove arithmetic"),
+        "Arithmetic that the P are counted in: what is paid by the P names it.",
     )
     sparsity: Literal["dense", "sparse"] = clause(
         "Dense or sparse P; sparse figures are twice the dense.",
-        reader=describes("names what P are counted in; challenges prove arithmetic"),
         default="dense",
     )
     basis: Literal["nameplate", "measured"] = clause(

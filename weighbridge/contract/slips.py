@@ -89,6 +89,9 @@ def _twice(names: Mapping[str, str]) -> Problems:
 def _of_shares(contract: Contract) -> Problems:
     """Fractions of one that are written as per cent."""
     yield from _whole("tax.rate", contract.tax.rate)
+    for position, price in enumerate(contract.pricing):
+        if price.tax is not None:
+            yield from _whole(f"pricing[{position}].tax.rate", price.tax.rate)
     for position, one in enumerate(contract.liquidated_damages):
         yield from _whole(f"liquidated_damages[{position}].daily_rate", one.daily_rate)
         yield from _whole(f"liquidated_damages[{position}].yearly_rate", one.yearly_rate)

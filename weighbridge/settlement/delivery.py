@@ -6,15 +6,15 @@ from fractions import Fraction
 from itertools import pairwise
 
 from weighbridge.contract import Contract, Resource
-from weighbridge.contract.money import Price
 from weighbridge.contract.numerals import exact_text
+from weighbridge.contract.pricing import OF_ALL, Price
 from weighbridge.judge.ledger import State
 from weighbridge.judge.ledger import StateSpan as Stretch
-from weighbridge.settlement.fees import OF_ALL, Fees, capacity_of
+from weighbridge.settlement.fees import Fees, capacity_of
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.money import round_half_up, rounded
 from weighbridge.settlement.periods import HOUR_S, served_part_s
-from weighbridge.settlement.statement import Delivery, FeeLine, FloorLine
+from weighbridge.settlement.statement import MINIMUM, REBATE, Delivery, FeeLine, FloorLine
 from weighbridge.settlement.units import Timelines, seconds_in, spans_of
 from weighbridge.settlement.usage import Totals, usage_of
 from weighbridge.verdict import Verdict
@@ -58,28 +58,36 @@ class Bill:
 
     gross: Fraction = Fraction(0)
     unbilled: Fraction = Fraction(0)
+    quantity: Fraction | None = None
+
+    @property
+    def net(self) -> Fraction:
+        return self.gross - self.unbilled
 
     def __add__(self, other: "Bill") -> "Bill":
-        return Bill(self.gross + other.gross, self.unbilled + other.unbilled)
+        quantity = None if other.quantity is None else (self.quantity or 0) + other.quantity
+        return Bill(self.gross + other.gross, self.unbilled + other.unbilled, quantity)
 
 
 def fee_lines(contract: Contract, fees: Fees, found: Timelines) -> Iterator[FeeLine]:
     """What each price gives for each line item; time that was seen ill is not billed, where only healthy time is paid.
 
-    A price whose lines stay below its minimum has one line more, with what is missing.
+    A price whose lines stay below its least has one line more, with what is missing; and one with what is given back.
     """
     for price in contract.pricing:
         bills: dict[str, Bill] = {}
-        short = Fraction(0)
+        given: list[tuple[Fees, Fraction]] = []
         for month in fees.months():
             billed = dict(_bills(contract, price, month, found))
             bills |= {name: bills.get(name, Bill()) + bill for name, bill in billed.items()}
-            net = sum((bill.gross - bill.unbilled for bill in billed.values()), Fraction(0))
-            short += max(Fraction(0), month.least(price) - net)
+            given.append((month, sum((bill.net for bill in billed.values()), Fraction(0))))
+        short = sum((amount for _, amount in fees.missing(price, given)), Fraction(0))
+        bills |= {MINIMUM: Bill(short)} if short else {}
+        net = sum((bill.net for bill in bills.values()), Fraction(0))
+        back = price.rebate(net) if contract.bills_by(fees.period.kind) else Fraction(0)
+        bills |= {REBATE: Bill(unbilled=back)} if back else {}
         for name, bill in bills.items():
             yield _fee_line(contract, price, name, bill)
-        if short > 0:
-            yield _fee_line(contract, price, "minimum", Bill(short))
 
 
 def _bills(
@@ -87,12 +95,41 @@ def _bills(
 ) -> Iterator[tuple[str, Bill]]:
     """By line item; a sum of money has one line."""
     if price.unit in OF_ALL:
-        yield price.resource or price.unit, Bill(month.of_price(price))
-        return
-    for resource in month.items(price):
-        gross = month.of_item(price, resource)
-        ill = _ill_share(resource, month, found) if contract.pay_only_healthy else 0
-        yield resource.id, Bill(gross, gross * ill)
+        bill = Bill(month.of_price(price), quantity=month.measure(price))
+        yield price.resource or price.unit, bill
+    elif price.billed == "delivered":
+        yield from _delivered_bills(price, month, found)
+    else:
+        for resource in month.items(price):
+            gross = month.of_item(price, resource)
+            ill = _ill_share(resource, month, found) if contract.pay_only_healthy else 0
+            yield resource.id, Bill(gross, gross * ill, month.measure(price, resource))
+
+
+def _delivered_bills(price: Price, month: Fees, found: Timelines) -> Iterator[tuple[str, Bill]]:
+    """Of what a line item costs, the part that was delivered; with steps, by how much of all items was."""
+    shares = {item.id: _delivered_share(item, month, found) for item in month.items(price)}
+    taken = {item.id: month.measure(price, item) * shares[item.id] for item in month.items(price)}
+    whole = sum(taken.values(), Fraction(0))
+    for item in month.items(price):
+        amount = month.of_item(price, item) * shares[item.id]
+        if price.steps:
+            amount = price.worth(whole) * taken[item.id] / whole if whole else Fraction(0)
+        yield item.id, Bill(amount, quantity=taken[item.id])
+
+
+def _delivered_share(resource: Resource, fees: Fees, found: Timelines) -> Fraction:
+    """Of the GPU-seconds in service, those seen healthy: more at one time makes up for none at another."""
+    contracted = resource.per_node * fees.node_seconds(resource)
+    lines = [(Fraction(1), line) for line in _lines_of(resource, found)]
+    missing, (start_s, end_s) = Fraction(0), served_part_s(fees.period, fees.service)
+    steps = fees.steps.get(resource.id, [(resource.nodes, start_s)])
+    edges = sorted({start_s, end_s, *(min(max(since, start_s), end_s) for _, since in steps)})
+    for since_s, until_s in pairwise(edges):
+        nodes = sum(number for number, from_s in steps if from_s <= since_s)
+        floor = Fraction(nodes * resource.per_node)
+        missing += _healthy(floor, lines, (since_s, until_s), SEEN_WELL)[1]
+    return 1 - missing / contracted if contracted else Fraction(0)
 
 
 def _ill_share(resource: Resource, fees: Fees, found: Timelines) -> Fraction:
@@ -114,16 +151,40 @@ def _ill_s(resource: Resource, fees: Fees, found: Timelines) -> int:
 
 def _fee_line(contract: Contract, price: Price, name: str, bill: Bill) -> FeeLine:
     """Gross and what is not billed are rounded; what is left is the net amount, of which the tax is reckoned."""
-    rule, rate = contract.rounding, contract.tax.rate
+    rule, own = contract.rounding, price.tax or contract.tax
+    rate = own.rate
     gross, unbilled = (
         rounded(amount, rule.decimals, rule.mode) for amount in (bill.gross, bill.unbilled)
     )
     net = gross - unbilled
-    share = rate / (1 + rate) if contract.tax.included else rate
+    share = rate / (1 + rate) if own.included else rate
     tax = rounded(Fraction(net) * share, rule.decimals, rule.mode)
+    items = {item.id: item for item in contract.resources}
     return FeeLine(
-        name, f"{gross:f}", f"{unbilled:f}", f"{net:f}", price.unit, f"{tax:f}", price.prepaid
+        resource=name,
+        gross=f"{gross:f}",
+        unbilled=f"{unbilled:f}",
+        net=f"{net:f}",
+        unit=price.unit,
+        tax=f"{tax:f}",
+        prepaid=price.prepaid,
+        quantity=None if bill.quantity is None else _quantity(bill.quantity),
+        precision=_precision(items.get(name)) if price.unit in ("P_month", "P_day") else None,
+        tax_rate=None if price.tax is None else exact_text(own.rate * 100),
+        tax_included=None if price.tax is None else own.included,
     )
+
+
+def _quantity(quantity: Fraction) -> str:
+    text = f"{round_half_up(quantity, 6):f}"
+    return text.rstrip("0").rstrip(".")
+
+
+def _precision(item: Resource | None) -> str | None:
+    """The arithmetic that its P are counted in."""
+    if item is None or item.capacity is None:
+        return None
+    return f"{item.capacity.precision.upper()} {item.capacity.sparsity}"
 
 
 def floor_lines(contract: Contract, served: Interval, found: Timelines) -> Iterator[FloorLine]:

@@ -6,8 +6,9 @@ from datetime import timedelta
 from fractions import Fraction
 
 from weighbridge.contract import Contract, Resource
-from weighbridge.contract.money import Base, Price, Proration
+from weighbridge.contract.money import Base
 from weighbridge.contract.objectives import UnitKind
+from weighbridge.contract.pricing import OF_ALL, Price, Proration
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.periods import (
     HOUR_S,
@@ -17,9 +18,6 @@ from weighbridge.settlement.periods import (
     months_within,
     served_part_s,
 )
-
-OF_ALL = ("fixed_month", "kW_month")
-"""Prices of something else than GPUs, nodes or P: what they pay for is all line items that they name, by their GPUs."""
 
 
 def part_of_period(rule: Proration, period: Period, service: Interval, zone: str) -> Fraction:
@@ -61,12 +59,29 @@ class Fees:
         if base.amount is not None:
             return Fraction(base.amount) * self.due(base.proration)
         whose = (None, None) if base.of == "contract" else (unit, resource)
+        found = self._of_units(whose[0])
         fees = (
-            max(month.of_price(price), month.least(price)) * month.share(price, *whose)
+            amount * fees.share(price, *whose)
             for price in self.contract.pricing
-            for month in self._of_units(whose[0]).months()
+            for fees, amount in found._charges(price)
         )
         return sum(fees, Fraction(0))
+
+    def _charges(self, price: Price) -> Iterator[tuple["Fees", Fraction]]:
+        """What a price gives in each month, and what is missing to its least."""
+        given = [(month, month.of_price(price)) for month in self.months()]
+        yield from given
+        yield from self.missing(price, given)
+
+    def missing(
+        self, price: Price, given: Sequence[tuple["Fees", Fraction]]
+    ) -> Iterator[tuple["Fees", Fraction]]:
+        """To the least of a price, by what it gives in each month: for each of them, and for the bill."""
+        for month, amount in given:
+            yield month, max(Fraction(0), month.least(price) - amount)
+        if price.minimum_per == "bill" and self.contract.bills_by(self.period.kind):
+            whole = sum((max(month.least(price), amount) for month, amount in given), Fraction(0))
+            yield self, max(Fraction(0), Fraction(price.minimum) * self.due("none") - whole)
 
     def _of_units(self, unit: UnitKind | None) -> "Fees":
         """A single unit's fee is that of a unit in service for all of the time."""
@@ -86,13 +101,49 @@ class Fees:
 
     def of_price(self, price: Price) -> Fraction:
         """What one price gives for the period, or for a month of a year, its minimum aside."""
-        if price.unit in OF_ALL:
-            quantity = Fraction(1) if price.quantity is None else price.quantity
-            return Fraction(price.price) * quantity * self._time(price)
-        return sum((self.of_item(price, item) for item in self.items(price)), Fraction(0))
+        if price.steps:
+            return price.worth(self.measure(price))
+        return self._at_prices(price, None)
 
     def of_item(self, price: Price, item: Resource) -> Fraction:
-        """What a price of GPUs, nodes or P gives for a line item: for nodes accepted part by part, from then on.
+        """What a price of GPUs, nodes or P gives for a line item."""
+        if price.steps:
+            whole = self.measure(price)
+            return price.worth(whole) * self.measure(price, item) / whole if whole else Fraction(0)
+        return self._at_prices(price, item)
+
+    def _at_prices(self, price: Price, item: Resource | None) -> Fraction:
+        parts = (Fraction(one.price) * fees._measure(one, item) for one, fees in self._days(price))
+        return sum(parts, Fraction(0))
+
+    def measure(self, price: Price, item: Resource | None = None) -> Fraction:
+        """Of what a price is a price of, how much: months, hours or days of GPUs, nodes or P. None: of all items."""
+        return sum((fees._measure(one, item) for one, fees in self._days(price)), Fraction(0))
+
+    def _days(self, price: Price) -> Iterator[tuple[Price, "Fees"]]:
+        """A price as it is from day to day, each with the time for which it is."""
+        starts = [day_start(row.from_, self.contract.time_zone) for row in price.schedule]
+        ends, since_s = [*starts, self.part.end_s], self.part.start_s
+        for end_s, row in zip(ends, (*price.schedule, None), strict=True):
+            part = Period(self.part.label, *served_part_s(self.part, (since_s, end_s)))
+            if part.seconds:
+                served = served_part_s(part, self.service)
+                yield price, replace(self, part=part, service=served)
+            since_s = max(since_s, end_s)
+            if row is not None:
+                changed = {"price": row.price, "quantity": row.quantity}
+                known = {name: value for name, value in changed.items() if value is not None}
+                price = price.model_copy(update=known)
+
+    def _measure(self, price: Price, item: Resource | None) -> Fraction:
+        if price.unit in OF_ALL:
+            quantity = Fraction(1) if price.quantity is None else price.quantity
+            return quantity * self._time(price)
+        items = self.items(price) if item is None else [item]
+        return sum((self._of_one(price, one) for one in items), Fraction(0))
+
+    def _of_one(self, price: Price, item: Resource) -> Fraction:
+        """Of a line item: of nodes accepted part by part, from then on.
 
         A quantity that the price names is shared by what the line items have of what it is a price of.
         """
@@ -105,7 +156,7 @@ class Fees:
         for nodes, since_s in self.steps.get(item.id, [(item.nodes, start_s)]):
             served = (max(since_s, start_s), max(since_s, end_s))
             time += Fraction(nodes, item.nodes) * replace(self, service=served)._time(price)
-        return Fraction(price.price) * part * time
+        return part * time
 
     def _time(self, price: Price) -> Fraction:
         """Of the service, as the price counts it."""
@@ -143,8 +194,13 @@ class Fees:
         return [item for item in self.contract.resources if price.resource in (None, item.id)]
 
     def least(self, price: Price) -> Fraction:
-        """The least that a price gives for the part of the period."""
-        return Fraction(price.minimum) * self.due("none")
+        """The least that a price gives for the part of a month."""
+        amount = Fraction(price.minimum) if price.minimum_per == "month" else Fraction(0)
+        taken = Fraction(0)
+        if price.minimum_quantity is not None:
+            parts = ((one.worth(price.minimum_quantity), fees) for one, fees in self._days(price))
+            taken = sum((worth * fees.due("none") for worth, fees in parts), Fraction(0))
+        return max(amount * self.due("none"), taken)
 
     def due(self, rule: Proration) -> Fraction:
         """The share of the period's fee that is due. Without proration a part still owes no more than its length."""

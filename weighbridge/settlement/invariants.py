@@ -16,7 +16,7 @@ from weighbridge.settlement.credits import Line, money
 from weighbridge.settlement.intervals import Interval, Intervals
 from weighbridge.settlement.parts import Settled
 from weighbridge.settlement.results import Result, Settlement
-from weighbridge.settlement.statement import Delivery, FeeLine, Part, Statement, UnitLine
+from weighbridge.settlement.statement import REBATE, Delivery, FeeLine, Part, Statement, UnitLine
 
 CAPPED_BY_AMOUNT = (AnomalyHours, LostWork)
 """Credits without a base: a percentage caps nothing of them."""
@@ -219,9 +219,10 @@ def _in_order(place: Place, states: Mapping[State, Intervals], served: Interval)
 
 
 def _of_fee(fee: FeeLine) -> Broken:
-    """As shown, to the last digit."""
+    """As shown, to the last digit. What is given back is the one line below zero."""
     gross, unbilled, net = (Decimal(text) for text in (fee.gross, fee.unbilled, fee.net))
-    if min(gross, unbilled, net) < 0 or gross - unbilled != net:
+    least = min(gross, unbilled) if fee.resource == REBATE else min(gross, unbilled, net)
+    if least < 0 or gross - unbilled != net:
         numbers = {"gross": fee.gross, "unbilled": fee.unbilled, "net": fee.net}
         yield "0 <= net = gross - unbilled", ("", fee.resource), numbers
 

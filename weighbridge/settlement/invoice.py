@@ -108,9 +108,11 @@ def invoice_of(statement: Statement) -> Invoice:
 
 
 def _line(part: Part, terms: Contract, fee: FeeLine) -> InvoiceLine:
-    net, included = Decimal(fee.net), terms.tax.included
+    included = terms.tax.included if fee.tax_included is None else fee.tax_included
+    rate = exact_text(terms.tax.rate * 100) if fee.tax_rate is None else fee.tax_rate
+    net = Decimal(fee.net)
     total = net if included else net + Decimal(fee.tax)
-    return InvoiceLine(part.version, fee, exact_text(terms.tax.rate * 100), included, total)
+    return InvoiceLine(part.version, fee, rate, included, total)
 
 
 def _fees(lines: Sequence[InvoiceLine], zero: Decimal) -> dict[InvoiceItem, Decimal]:

@@ -263,11 +263,17 @@ class Delivery:
     utilization: str | None = None
 
 
+MINIMUM, REBATE = "minimum", "rebate"
+"""Names of the lines of what is missing to the least of a price, and of what is given back."""
+
+
 @dataclass(frozen=True, slots=True)
 class FeeLine:
     """What a line item costs, and what of it is not billed because it was down. Credits come on top.
 
-    `tax`: on the net amount, or inside it, as the contract has it. A line `minimum` fills a price up to its least.
+    `tax`: on the net amount, or inside it, as the contract has it, unless the price has its own: `tax_rate`, in per
+    cent, and `tax_included`. `quantity`: what was billed of what it is a price of; `precision`: of P. A line `minimum`
+    fills a price up to its least; of a line `rebate` the net amount is below zero.
     """
 
     resource: str
@@ -277,6 +283,10 @@ class FeeLine:
     unit: str = "gpu_hour"
     tax: str = "0.00"
     prepaid: bool = False
+    quantity: str | None = None
+    precision: str | None = None
+    tax_rate: str | None = None
+    tax_included: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

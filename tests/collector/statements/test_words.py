@@ -15,6 +15,7 @@ from weighbridge.contract import money as terms
 from weighbridge.contract import remedies
 from weighbridge.contract.evidence import Late
 from weighbridge.contract.parties import Role
+from weighbridge.contract.pricing import Price
 from weighbridge.judge.ledger import CONTRADICTIONS, State
 from weighbridge.notices.rules import EVENTS
 from weighbridge.settlement.claims import Standing
@@ -23,7 +24,7 @@ from weighbridge.settlement.invoice import InvoiceItem
 from weighbridge.settlement.maintenance import Ruling
 from weighbridge.settlement.payments import MONEY
 from weighbridge.settlement.service import STARTS
-from weighbridge.settlement.statement import SO_FAR, TO_COME
+from weighbridge.settlement.statement import MINIMUM, REBATE, SO_FAR, TO_COME
 from weighbridge.verdict import Verdict
 
 HERE = Path(collector.documents.__file__).parent
@@ -36,7 +37,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "standing": get_args(Standing),
     "ruling": get_args(Ruling),
     "role": get_args(Role),
-    "price": (*get_args(terms.Price.model_fields["unit"].annotation), "minimum"),
+    "price": (*get_args(Price.model_fields["unit"].annotation), MINIMUM, REBATE),
     "sum": get_args(InvoiceItem),
     "reckoned": get_args(InvoiceItem),
     "form": get_args(terms.CreditTerms.model_fields["form"].annotation),

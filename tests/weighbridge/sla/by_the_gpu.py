@@ -55,13 +55,59 @@ def fee_of(terms: Json, label: str, service: Seconds, whose: set[Gpu]) -> Fracti
         every = sum((weight(price, items[gpu[0]]) for gpu in paid), Fraction(0))
         mine = sum((weight(price, items[gpu[0]]) for gpu in paid if gpu in whose), Fraction(0))
         contracted = Fraction(1) if price["unit"] in ("fixed_month", "kW_month") else every
-        number = contracted if price["quantity"] is None else Fraction(price["quantity"])
         for month in months_of(label):
             served = max(0, min(month[1], service[1]) - max(month[0], service[0]))
-            amount = Fraction(price["price"]) * number * time_of(price, month, service, served)
-            total += (
-                max(amount, Fraction(price["minimum"]) if served else NO_MINIMUM) * mine / every
-            )
+            least = Fraction(price["minimum"]) if served else NO_MINIMUM
+            amount, taken = month_of(price, month, service, contracted)
+            total += max(amount, least, taken) * mine / every
+    return total
+
+
+def month_of(
+    price: Json, month: Seconds, service: Seconds, contracted: Fraction
+) -> tuple[Fraction, Fraction]:
+    """What a month costs, and what its least quantity does: of each stretch between days with other terms."""
+    amount = quantity = taken = Fraction(0)
+    for stretch, terms in stretches_of(price, month):
+        lasts = (max(stretch[0], service[0]), min(stretch[1], service[1]))
+        if lasts[0] >= lasts[1]:
+            continue
+        length = Fraction(stretch[1] - stretch[0], month[1] - month[0])
+        time = time_of(price, month, lasts, lasts[1] - lasts[0])
+        time *= length if price["proration"] == "none" and price["unit"] not in BY_TIME else 1
+        number = contracted if terms["quantity"] is None else Fraction(terms["quantity"])
+        amount += Fraction(terms["price"]) * number * time
+        quantity += number * time
+        if price["minimum_quantity"] is not None:
+            taken += up_the_steps(terms, Fraction(price["minimum_quantity"])) * length
+    return up_the_steps(price, quantity) if price["steps"] else amount, taken
+
+
+def stretches_of(price: Json, month: Seconds) -> Iterator[tuple[Seconds, Json]]:
+    """Of a month, with the price as it is in each."""
+    since, terms = month[0], price
+    for row in price["schedule"]:
+        day = _second_of(date.fromisoformat(row["from"]))
+        if day > since:
+            yield (since, min(day, month[1])), terms
+            since = min(day, month[1])
+        terms = terms | {name: row[name] for name in ("price", "quantity") if row.get(name)}
+    if since < month[1]:
+        yield (since, month[1]), terms
+
+
+def up_the_steps(price: Json, quantity: Fraction) -> Fraction:
+    """What a quantity costs, from the highest step down."""
+    steps = [(Fraction(0), Fraction(price["price"]))]
+    steps += [(Fraction(row["above"]), Fraction(row["price"])) for row in price["steps"]]
+    if price["steps_hold_for"] == "whole":
+        return quantity * next(
+            (rate for above, rate in steps[::-1] if quantity > above), steps[0][1]
+        )
+    total, left = Fraction(0), quantity
+    for above, rate in steps[::-1]:
+        total += max(Fraction(0), left - above) * rate
+        left = min(left, above)
     return total
 
 
