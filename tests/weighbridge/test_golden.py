@@ -18,6 +18,7 @@ import pytest
 from tests.weighbridge import everything
 from weighbridge import codes
 from weighbridge.contract import money as terms
+from weighbridge.contract.pricing import Price
 from weighbridge.handover.documents import ENGINE as HANDOVER
 from weighbridge.judge.ledger import State
 from weighbridge.judge.node import JUDGE
@@ -148,7 +149,7 @@ OF_AGENTS = {"clock_skew_corrected", "clock_skew_beyond_bound", "late_report"}
         ("standing", {*get_args(Standing), "met", "not_met", "open", "complete", "incomplete"}),
         ("ruling", set(get_args(Ruling))),
         ("form", set(get_args(terms.CreditTerms.model_fields["form"].annotation))),
-        ("unit", {*get_args(terms.Price.model_fields["unit"].annotation), "P", "GPU"}),
+        ("unit", {*get_args(Price.model_fields["unit"].annotation), "P", "GPU"}),
         ("resource", {"minimum"}),
         ("not_up", {*map(str, State)} - {"up"}),
         ("code", KINDS | {*get_args(codes.NoteCode)}),
