@@ -112,7 +112,7 @@ _OF_KIND: Mapping[Kind, str] = {
         "healthy_p heard_gpu_seconds heard_late heat idle idle_gpus if_told if_unknown "
         "in_use_gpu_seconds interval joules kept "
         "least_healthy least_rate lessee_alone load_band "
-        "loaded memory min_nodes net nodes nodes_breached nodes_met nodes_passed "
+        "loaded memory min_nodes net nodes nodes_breached nodes_met nodes_passed quantity "
         "nodes_unknown nodes_whole not_reached owed percent power provider_alone quantile rate raw reached reached_s "
         "reporting_gpu_seconds sampled_gpu_seconds scheduled seconds service share short_hours target tax "
         "taxable threshold total unbilled uncounted unknown unreached_s unknown_gpus unseen utilization valid value "
