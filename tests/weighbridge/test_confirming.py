@@ -1,5 +1,7 @@
 """Which issued statement silence confirms, and what holds it."""
 
+from typing import Any
+
 import pytest
 
 from tests.weighbridge.settlement.test_claims import at, contract
@@ -17,7 +19,12 @@ def us(text: str) -> int:
 
 
 def issued(when: str, name: str, owed: str = "1.00") -> tuple[int, Issued]:
-    told = {"contract": "K", "period": "2026-09", "as_of_us": us(when), "engine": "e"}
+    told: dict[str, Any] = {
+        "contract": "K",
+        "period": "2026-09",
+        "as_of_us": us(when),
+        "engine": "e",
+    }
     return us(when), Issued(**told, digest=name * 64, lowest=owed, highest=owed)
 
 

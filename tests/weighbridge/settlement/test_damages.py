@@ -78,7 +78,7 @@ def test_a_yearly_rate_is_simple_interest_over_the_days_of_its_year(rate: str, y
 # --- as it runs
 
 
-PHASED = [
+PHASED: list[dict[str, Any]] = [
     RESOURCE
     | {"delivery": [BATCH | {"nodes": "1", "due": "2026-04-21"}, BATCH | {"id": "B", "nodes": "1"}]}
 ]

@@ -87,7 +87,7 @@ def test_what_just_reaches_the_limit_is_not_cut(most: str, owed: str, cut: bool)
 
 
 def test_a_new_year_has_a_limit_of_its_own_and_the_term_has_one() -> None:
-    term = {"term": TERM | {"from": "2025-10-31T16:00:00Z"}}
+    term: dict[str, Any] = {"term": TERM | {"from": "2025-10-31T16:00:00Z"}}
     labels = ("2025-11", "2025-12", "2026-01")
     before = alone(*labels, **term)
     of_year = missed("2026-02", *before, **term)
