@@ -91,14 +91,15 @@ class StatementRequest:
 
     def statement(self) -> Statement:
         """Reads the ledger and settles: the long part, which may run in a thread."""
-        bare = self._drafted(earlier=[one.bare() for one in self.earlier])
-        notes = [*bare.notes, *self.contract_record.notes()]
+        drafted = self._drafted(earlier=[one.bare() for one in self.earlier])
+        told = answered(drafted, self.answers, self.closed_by)
+        found = with_payments(told, self.paid, self.paid_by_s)
+        notes = [*found.notes, *self.contract_record.notes()]
         if self.before is not None:
             issued, before = self.before
-            notes += since_issued(issued, before.statement(), bare)
+            notes += since_issued(issued, before.statement(), found)
         notes += [] if self.confirmed is None else [self.confirmed.told()]
-        found = answered(replace(bare, notes=tuple(notes)), self.answers, self.closed_by)
-        return with_payments(found, self.paid, self.paid_by_s)
+        return replace(found, notes=tuple(notes))
 
     def bare(self) -> Statement:
         """Of this period alone: without rights and limits that need several, and without what was said before."""

@@ -305,10 +305,10 @@ evidence: {late: counted}
 """
 
 
-def month_over(own: str = CREDITS) -> tuple[Log, int]:
+def month_over(*more: str) -> tuple[Log, int]:
     """A node that was seen for ten seconds of October, which has been over for a day."""
     log, over_s = Log(), 32 * DAY
-    log.contract(terms(own))
+    log.contract(terms(CREDITS, *more))
     log.assign("n1")
     reporting(log, ScriptedNode(), 0, 10)
     log.tick(over_s)
@@ -349,7 +349,7 @@ def test_a_period_on_which_both_sides_agree_is_closed_as_they_agreed_on_it(settl
     assert before.json() == first.json()
 
 
-SILENCE = CREDITS + "confirmation: {silence_days: 3}\n"
+SILENCE = "confirmation: {silence_days: 3}\n"
 
 
 def notes_of(statement: Statement) -> dict[str, dict[str, Any]]:
@@ -380,6 +380,39 @@ def test_silence_confirms_a_statement_at_the_end_of_its_days_unless_a_side_objec
     assert list(notes_of(closed)) == ["silence_broken" if held else "silence_confirmed"]
     assert ("confirmed_by_silence" in closed.flags) is not held
     assert (closed.as_of == first.as_of, closed.final) == (not held, True)
+
+
+PAYING = """\
+pricing: [{unit: fixed_month, price: "1000"}]
+payment: {due_days: 5}
+deposit: {amount: "500", return_days: 30}
+"""
+
+
+def test_payments_that_the_parties_tell_of_stand_on_the_statement(settle: Settle) -> None:
+    """Of a closed period too; what is said of them since a statement was issued is a difference, and nothing else."""
+    log, now_s = month_over(PAYING)
+    asked = settle(log).ask("2026-10")
+    first = asked.statement()
+    assert first.payments is not None
+    assert first.deposit is not None
+    assert first.payments.left == ("10.00", "10.00")  # 1000, less 990 that are set off
+    log.add(EntryKind.STATEMENT, issued(asked, first))
+    for second, party in ((10, "L"), (20, "P")):
+        log.tick(now_s + second)
+        log.add(EntryKind.NOTICE, spoken(party, "fee_paid", period="2026-10", amount="10.00"))
+        log.add(
+            EntryKind.NOTICE, spoken(party, "period_agreed", period="2026-10", digest=first.digest)
+        )
+        log.tick(now_s + second + 1)
+        now = settle(log).ask("2026-10").statement()
+        assert now.payments is not None
+        assert now.payments.left == ("0.00", "10.00" if party == "L" else "0.00")
+        assert [one.confirmed for one in now.payments.lines] == [party == "P"]
+    paths = [one.arguments["path"] for one in now.notes if one.code == "changed"]
+    told = {path[0] for path in paths if isinstance(path, tuple)}
+    assert {"payments", "flags", "final"} >= told
+    assert "payments" in told
 
 
 def test_sides_that_agree_on_different_statements_close_nothing(settle: Settle) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.weighbridge.settlement.test_damages import B_CAME, PHASED, PRICED, ZONE, at
 from tests.weighbridge.settlement.test_obligations import (
+    BATCH,
     DAY,
     MAY,
     drafted,
@@ -132,7 +133,7 @@ def test_where_nobody_told_of_any_delivery_the_right_is_open() -> None:
 
 def test_working_days_are_those_of_the_calendar() -> None:
     """Due on 30 September 2026: the first working day after the holidays is 8 October."""
-    batches = [PHASED[0]["delivery"][0] | {"due": "2026-09-30"}, PHASED[0]["delivery"][1]]
+    batches = [BATCH | {"nodes": "1", "due": "2026-09-30"}, BATCH | {"id": "B", "nodes": "1"}]
     october = calendar_month("2026-10", ZONE)
     found = drafted(
         B_CAME,
