@@ -227,6 +227,11 @@ HANDOVER: Mapping[str, Word] = {
     "event.credit_paid": Word("credit paid", "支付服务赔偿"),
     "event.credit_set_off": Word("credit set off", "抵扣服务赔偿"),
     "event.period_agreed": Word("period agreed", "双方确认结算"),
+    "event.statement_objected": Word("objection to a statement", "对结算单提出异议"),
+    "event.fee_paid": Word("fee paid", "支付租金"),
+    "event.deposit_paid": Word("deposit paid", "交付押金"),
+    "event.deposit_taken": Word("taken from the deposit", "扣除押金"),
+    "event.deposit_returned": Word("deposit returned", "退还押金"),
     "bound.at_least": Word("{} at least {}", "{} 不低于 {}"),
     "bound.at_most": Word("{} at most {}", "{} 不高于 {}"),
     # Why a challenge came to its result

@@ -117,6 +117,13 @@ class Speaker:
         """A share, or nothing where it was not read."""
         return Cell("") if share is None else self.percents(share, share)
 
+    def locals(self, first: str, last: str) -> Cell:
+        """One instant on the clocks of the contract where both are the same, else both."""
+        low, high = self.local(first), self.local(last)
+        if first == last:
+            return low
+        return Cell(f"{low.text} {self.say('to')} {high.text}", first, highest=last)
+
     def amounts(self, lowest: str | None, highest: str | None) -> Cell:
         """An amount of money, or a range of it."""
         if lowest is None or highest is None:

@@ -235,6 +235,8 @@ class _Layout:
             yield from part_sections(part, self.speak, several)
         if self.statement.exits:
             yield self._exits()
+        if self.statement.longer:
+            yield self._longer()
         if self.statement.limits:
             yield self._limits()
         yield from payment_sections(self.statement, self.speak)
@@ -288,6 +290,22 @@ class _Layout:
             return self.speak.say("of_periods", str(one.needed), str(one.of_periods))
         how_long = self.speak.say("more_than" if one.op == ">" else "at_least", str(one.days))
         return self.speak.say("colon").join((self.speak.name("lasting", one.trigger), how_long))
+
+    def _longer(self) -> Section:
+        """What lost time adds to the term, and until when that lasts."""
+        rows = [
+            (
+                Cell(one.id),
+                Cell(one.unit),
+                self.speak.numbers(*one.lost_seconds),
+                self.speak.numbers(*one.longer_seconds),
+                self.speak.numbers(*one.total_seconds),
+                self.speak.locals(*one.until),
+                Cell(self.speak.listed(one.open)),
+            )
+            for one in self.statement.longer
+        ]
+        return table(self.speak, "longer", rows)
 
     def _limits(self) -> Section:
         """The most of a year or of the term, and what earlier periods used of it."""

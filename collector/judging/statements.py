@@ -29,6 +29,7 @@ from weighbridge.settlement.case import cutoff_us, reach_us
 from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.limits import periods_before
+from weighbridge.settlement.longer_service import periods_since
 from weighbridge.settlement.payments import with_payments
 from weighbridge.settlement.period_labels import label_before, promised
 from weighbridge.settlement.periods import Period, instant_text, term_of_s
@@ -245,10 +246,10 @@ class Statements:
             label = before
 
     def _limited(self, asked: StatementRequest) -> Iterator[StatementRequest]:
-        """The periods before that use of the same limits of a year or of the term."""
-        contract = asked.contract_record.newest
-        for period in periods_before(contract, asked.period):
-            yield self._asked(contract.contract_id, period.label, asked.as_of_us)
+        """The periods before that use of the same limits of a year or of the term, or made the term longer."""
+        contract, period = asked.contract_record.newest, asked.period
+        for before in (*periods_before(contract, period), *periods_since(contract, period)):
+            yield self._asked(contract.contract_id, before.label, asked.as_of_us)
 
 
 def not_known(contract: str, as_of_us: int) -> str:

@@ -38,7 +38,8 @@ from weighbridge.log.entries import (
     VersionSince,
 )
 from weighbridge.notices.book import ContractRecord, Cosigned, LoggedNotice
-from weighbridge.settlement.answers import CLOSED, answered
+from weighbridge.notices.confirming import Confirmed
+from weighbridge.settlement.answers import CLOSED, CONFIRMED, answered
 from weighbridge.settlement.case import Notices, case_of
 from weighbridge.settlement.draft import draft, statement_of
 from weighbridge.settlement.payments import with_payments
@@ -392,6 +393,10 @@ def told() -> Statement:
             {"id": "late", "trigger": "late_payment", "side": "lessee", "daily_rate": "5/10000"}
         ],
         stacking={"limits": [{"per": "term", "amount": "5"}]},
+        longer_service=[
+            {"id": "longer", "objective": "a", "multiple": "2", "whole_days": "ceil"},
+            {"id": "late-longer", "trigger": "late_delivery"},
+        ],
     )
     issued = Issued(
         contract="K",
@@ -406,7 +411,12 @@ def told() -> Statement:
     unpriced = replace(before, lowest=None, highest=None)
     again = [*since_issued(issued, before, after), *since_issued(issued, unpriced, before)]
     known = contract_record()
-    notes = (*known.notes(), *replace(known, heard=(), cosigned=None).notes(), *again)
+    silences = (
+        Confirmed("confirmed", issued, 0).told(),
+        Confirmed("waiting", issued, 0).told(),
+        Confirmed("objected", issued, 0, "L").told(),
+    )
+    notes = (*known.notes(), *replace(known, heard=(), cosigned=None).notes(), *again, *silences)
     at = "2026-06-20T00:00:00Z"
     answers = (
         AnswerLine("claim_accepted", at, "P", "n1", "1.00", "", 11),
@@ -421,7 +431,8 @@ def told() -> Statement:
         ToldEvent("deposit_taken", june, details={"amount": "20", "reason": "a key"}, sides=both),
         ToldEvent("deposit_returned", june, details={"amount": "30"}, sides=frozenset()),
     )
-    found = answered(replace(after, notes=notes), answers, CLOSED)
+    silent = answered(replace(after, notes=notes), (), CONFIRMED)
+    found = answered(silent, answers, CLOSED)
     return with_payments(found, money, MAY.end_s + 400 * DAY)
 
 

@@ -293,6 +293,7 @@ ELSEWHERE: Mapping[str, str] = {
     "TierRow.at_or_below": "weighbridge/contract/money.py",
     "RoundShare.decimals": "weighbridge/settlement/credits.py",
     "RoundShare.mode": "weighbridge/settlement/credits.py",
+    "LongerService.day_count": "weighbridge/settlement/damages.py",
     "LiquidatedDamages.base_amount": "weighbridge/settlement/damage_bases.py",
     "Limit.base_amount": "weighbridge/settlement/limits.py",
     "Stacking.base_amount": "weighbridge/settlement/stacking.py",

@@ -112,6 +112,8 @@ def counts_working_days(contract: Contract) -> Iterator[str]:
     }
     for position, terms in enumerate(contract.liquidated_damages):
         counted[f"liquidated_damages[{position}].day_count"] = terms.day_count
+    for position, longer in enumerate(contract.longer_service):
+        counted[f"longer_service[{position}].day_count"] = longer.day_count
     for position, right in enumerate(contract.exit_rights):
         counted[f"exit_rights[{position}].day_count"] = right.day_count
     yield from (path for path, days in counted.items() if days == "working_days")
@@ -195,6 +197,11 @@ def _of_objectives(contract: Contract) -> Problems:
     yield from _of_clocks(contract)
     promised = {promise.id for promise in contract.availability}
     judged = set(promised)
+    for position, longer in enumerate(contract.longer_service):
+        if longer.objective is not None and longer.objective not in judged:
+            told = f"`{longer.objective}` is no availability objective"
+            meant = nearest(longer.objective, judged)
+            yield f"longer_service[{position}].objective", f"{told}{meant}"
     promised |= {promise.id for promise in contract.performance}
     for position, right in enumerate(contract.exit_rights):
         if right.objective is not None and right.objective not in promised:

@@ -19,7 +19,13 @@ from weighbridge.contract.objectives import Availability, PeriodKind, Sampling, 
 from weighbridge.contract.parties import HumanText, Links, Party, Signature, Tax, Term
 from weighbridge.contract.pricing import Price
 from weighbridge.contract.quality import Acceptance, CapacityFloor, Performance, Repair, Response
-from weighbridge.contract.remedies import Deposit, ExitRight, LiquidatedDamages, Payment
+from weighbridge.contract.remedies import (
+    Deposit,
+    ExitRight,
+    LiquidatedDamages,
+    LongerService,
+    Payment,
+)
 from weighbridge.contract.resources import Resource
 from weighbridge.contract.scalars import (
     Calendar,
@@ -113,6 +119,9 @@ class Contract(Terms):
     )
     liquidated_damages: tuple[LiquidatedDamages, ...] = clause(
         "Damages fixed beforehand.", default=()
+    )
+    longer_service: tuple[LongerService, ...] = clause(
+        "Lost time that makes the term longer.", default=()
     )
     payment: Maybe[Payment] = clause(
         "When fees are to be paid; none: nothing is late.", default=None

@@ -159,7 +159,10 @@ class CreditTerms(Terms):
     )
     min_op: Op = clause("`>`: only a larger one is; `>=`: an equal one too.", default=">=")
     form: Literal["cash", "set_off", "voucher"] = clause("How it is paid out.", default="set_off")
-    expiry_days: Maybe[Count] = clause("Days after which it lapses.", default=None)
+    expiry_days: Maybe[Count] = clause(
+        "Local days after the end of the period after which it lapses.", default=None
+    )
+    expiry_months: Maybe[Count] = clause("The same in months.", default=None)
     claim: Maybe[ClaimTerms] = clause("Its own terms; none: the contract's.", default=None)
 
     needs_base: ClassVar[bool] = True

@@ -104,6 +104,40 @@ class Deposit(Terms):
     return_count: DayCount = clause("Which days count.", default="calendar_days")
 
 
+class LongerService(Terms):
+    """Lost time makes the term longer (服务期顺延), in place of money or beside it: shown as time, with the end of the
+    term of each unit. Nothing moves `term.to` but an amendment, which says by `since` what it took into account."""
+
+    id: Name = clause("Name of it.")
+    trigger: Literal["downtime", "late_delivery"] = clause(
+        "What of: `downtime`, the counted time of each unit of the objective in its period; `late_delivery`, the days"
+        " by which a batch came late, from the period in which it came.",
+        default="downtime",
+    )
+    objective: Maybe[Name] = clause(
+        "The objective; none for a late delivery.",
+        default=None,
+    )
+    owed_when: Literal["missed", "below_threshold"] = clause(
+        "`missed`: the time of periods in which the unit missed its target; `below_threshold`: of all.",
+        default="missed",
+    )
+    multiple: Ratio = clause("How much longer for the time lost.", default=Fraction(1))
+    whole_days: Maybe[Literal["floor", "ceil"]] = clause(
+        "Whole days of 24 hours for each period, those begun left out or counted; none: to the second.",
+        default=None,
+    )
+    day_count: DayCount = clause("Which days of a late delivery count.", default="calendar_days")
+    most_days: Maybe[Count] = clause(
+        "Most days together; none: as many as there are.", default=None
+    )
+    since: Maybe[Day] = clause("The first day that counts; none: that of the term.", default=None)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if (self.objective is None) != (self.trigger == "late_delivery"):
+            yield "objective", "is of no late delivery" if self.objective else "is required"
+
+
 class ExitRight(Terms):
     """A right to end the contract. It is shown with the instant at which it arose and what it is worth to the party;
     neither is in the amounts of the statement, for a right need not be used."""

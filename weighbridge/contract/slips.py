@@ -65,6 +65,7 @@ def _of_ids(contract: Contract) -> Problems:
     credits = {"term.early_exit": EARLY_EXIT} | _named("credits", contract.credits)
     yield from _twice(batches)
     yield from _twice(objectives | _named("performance", contract.performance))
+    credits |= _named("longer_service", contract.longer_service)
     yield from _twice(credits | _named("liquidated_damages", contract.liquidated_damages))
 
 
@@ -135,6 +136,8 @@ def _whole(path: str, share: Fraction) -> Problems:
 
 
 def _of_credit(contract: Contract, credit: CreditTerms) -> Problems:
+    if credit.expiry_days is not None and credit.expiry_months is not None:
+        yield "expiry_months", "is given beside expiry_days: one of them is meant"
     if isinstance(credit, Judged | RepairSteps):
         yield from _of_base(contract, credit)
     elif credit.cap.pct is not None and not credit.needs_base:

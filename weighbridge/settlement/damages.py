@@ -16,7 +16,7 @@ from weighbridge.contract.calendars import WEEKDAYS
 from weighbridge.contract.money import CreditTerms
 from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.parties import EarlyExit
-from weighbridge.contract.remedies import LiquidatedDamages
+from weighbridge.contract.remedies import LiquidatedDamages, LongerService
 from weighbridge.contract.resources import Batch
 from weighbridge.settlement.credits import Capped, Earned, Fact
 from weighbridge.settlement.damage_bases import base_of
@@ -45,7 +45,7 @@ EARLY_EXIT: DamageKind = "early_exit"
 
 
 def days_late(
-    terms: LiquidatedDamages, due: date, done: date, calendar: str = WEEKDAYS
+    terms: LiquidatedDamages | LongerService, due: date, done: date, calendar: str = WEEKDAYS
 ) -> tuple[int, int]:
     """Days after the due date up to the day on which it was done, which counts: at least, and at most."""
     after = [due + timedelta(days=step) for step in range(1, (done - due).days + 1)]

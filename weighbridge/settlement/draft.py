@@ -36,6 +36,7 @@ from weighbridge.settlement.exits import exits
 from weighbridge.settlement.intervals import clip, union
 from weighbridge.settlement.invariants import check_statement
 from weighbridge.settlement.limits import under_limits
+from weighbridge.settlement.longer_service import longer_service
 from weighbridge.settlement.money import ordered
 from weighbridge.settlement.parts import Settled, part_of
 from weighbridge.settlement.periods import Period, instant_text, moment_of
@@ -127,6 +128,8 @@ class _Drafting:
                 drafted, lowest=found.lowest, highest=found.highest, limits=found.lines
             )
             flags |= {*found.flags}
+            longer = tuple(longer_service(self.case, drafted, earlier))
+            drafted = replace(drafted, longer=longer)
         return replace(drafted, exits=rights, flags=tuple(sorted({*drafted.flags, *flags})))
 
     def _statement(

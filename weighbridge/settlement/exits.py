@@ -128,7 +128,7 @@ def _of_batches(case: Case, right: ExitRight) -> Iterator[ExitLine]:
     known_s = min(case.period.end_s, case.as_of_s)
     for batch in (batch for item in contract.resources for batch in item.delivery):
         at_s = _late_from_s(contract, right, batch)
-        over_s, sure = _came(case, batch)
+        over_s, sure = _over(case, batch)
         late = over_s is None or (at_s is not None and over_s >= max(at_s, case.period.start_s))
         if late and (at_s is None or at_s < known_s):
             found = True
@@ -147,18 +147,19 @@ def _late_from_s(contract: Contract, right: ExitRight, batch: Batch) -> int | No
     return None if day is None else day_start(day, contract.time_zone)
 
 
-def _came(case: Case, batch: Batch) -> tuple[int | None, bool]:
-    """When the batch came, or was given up; and whether that, or that it did not, is sure."""
+def came(case: Case, batch: Batch) -> int | None:
+    """When the service of a batch started, or it was accepted; None: not yet, by what was told."""
+    told = [one.at_s for one in case.events if (one.kind, one.unit) == (BATCH_ACCEPTED, batch.id)]
+    starts = starts_s(case.newest, case.events, case.as_of_s)
+    return min([*told, *(at_s for unit, at_s in starts if unit in ("", batch.id))], default=None)
+
+
+def _over(case: Case, batch: Batch) -> tuple[int | None, bool]:
+    """When the batch came, or was cancelled; and whether that, or that it did not, is sure."""
     contract, events = case.newest, case.events
-    ends = [one.at_s for one in events if (one.kind, one.unit) == (BATCH_ACCEPTED, batch.id)]
-    ends += [
-        one.at_s
-        for one in events
-        if one.kind == KINDS["cancellation"] and one.unit in ("", batch.id)
-    ]
-    ends += [
-        at_s for unit, at_s in starts_s(contract, events, case.as_of_s) if unit in ("", batch.id)
-    ]
+    at_s, mine = came(case, batch), ("", batch.id)
+    ends = [] if at_s is None else [at_s]
+    ends += [one.at_s for one in events if one.kind == KINDS["cancellation"] and one.unit in mine]
     refused = any(
         one.unit == batch.id and "provider" in one.sides
         for one in events

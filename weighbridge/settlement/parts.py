@@ -32,6 +32,7 @@ from weighbridge.settlement.periods import (
     exact_instant,
     instant_text,
     local_date,
+    months_later,
 )
 from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.repair import Clocked
@@ -327,11 +328,11 @@ def _kind(contract: Contract, name: str) -> str:
 
 def _expiry(settled: Settled, terms: CreditTerms) -> str | None:
     """The days are counted from the date on which the period ended, as those of a claim are."""
-    if terms.expiry_days is None:
+    if terms.expiry_days is None and terms.expiry_months is None:
         return None
     zone = settled.contract.time_zone
-    last = local_date(settled.whole.end_s, zone) + timedelta(days=terms.expiry_days)
-    return instant_text(day_start(last, zone))
+    ended = months_later(local_date(settled.whole.end_s, zone), terms.expiry_months or 0)
+    return instant_text(day_start(ended + timedelta(days=terms.expiry_days or 0), zone))
 
 
 def _formula(line: Line) -> dict[str, Value]:

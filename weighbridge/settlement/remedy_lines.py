@@ -76,3 +76,17 @@ class DepositState:
     return_by: str | None
     overdue: bool
     moves: tuple[DepositMove, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LongerLine:
+    """How much longer the term of a unit is, in seconds, least and most: for what the period lost, and with what
+    earlier ones did; and `until` when. `open`: earlier periods of which nobody can say."""
+
+    id: str
+    unit: str
+    lost_seconds: tuple[int, int]
+    longer_seconds: tuple[int, int]
+    total_seconds: tuple[int, int]
+    until: tuple[str, str]
+    open: tuple[str, ...] = ()

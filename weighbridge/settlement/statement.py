@@ -13,7 +13,7 @@ from typing import Any
 from weighbridge.codes import Note, Value, note
 from weighbridge.document import Document
 from weighbridge.log.entries import JudgedBy
-from weighbridge.settlement.remedy_lines import DepositState, LimitLine, PaymentState
+from weighbridge.settlement.remedy_lines import DepositState, LimitLine, LongerLine, PaymentState
 
 Tree = Mapping[str, Any]
 """A statement as data: what its JSON holds."""
@@ -426,6 +426,7 @@ class Statement(Document):
     notes: tuple[Note, ...] = ()
     exits: tuple[ExitLine, ...] = ()
     limits: tuple[LimitLine, ...] = ()
+    longer: tuple[LongerLine, ...] = ()
     late: LateEvidence | None = None
     currencies: str = ""
     zone_data: str = ""
