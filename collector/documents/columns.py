@@ -119,7 +119,7 @@ _OF_KIND: Mapping[Kind, str] = {
         "taxable threshold total unbilled uncounted unknown unreached_s unknown_gpus unseen utilization valid value "
         "contract_count contracted_gpus contracted_hours credits_owed delivered_of_it flag_count healthy_hours "
         "in_use_hours kilowatt_hours recognised reporting_gpus reporting_hours seen_gpus unproven "
-        "adds longer_in_all lost adds longer_in_all lost days_late exit_amount late_amount most ten_thousandths used_before"
+        "adds longer_in_all lost days_late exit_amount late_amount most ten_thousandths used_before"
     ),
     "time": (
         "arose ends since from until at complete_at opens deadline due end expires first_in_window first_seen held_time "
