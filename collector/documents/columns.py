@@ -122,8 +122,8 @@ _OF_KIND: Mapping[Kind, str] = {
         "adds longer_in_all lost days_late exit_amount late_amount most ten_thousandths used_before"
     ),
     "time": (
-        "arose ends since from until at complete_at opens deadline due end expires first_in_window first_seen held_time "
-        "notice start"
+        "arose ends since from until at complete_at opens deadline due end expires first_in_window first_seen "
+        "held_time notice start"
     ),
     "code": (
         "contract contracts draws_on subject "

@@ -76,7 +76,7 @@ TERMS: dict[str, Any] = {
             "nodes": "3",
             "per_node": "2",
             "capacity": {"precision": "fp16", "per_gpu": "0.5"},
-            "delivery": [{"id": "A", "nodes": "3", "due": "2026-05-01", "value": "100000"}],
+            "delivery": [{"id": "A", "nodes": "3", "due": "2026-04-28", "value": "100000"}],
         }
     ],
     "pricing": [
@@ -180,7 +180,8 @@ def kinds() -> Statement:
         "capacity_floor": {"capacity": "3", "gpus": "6"},
         "maintenance": {"min_notice_s": "3600"},
         "liquidated_damages": [
-            {"id": "late", "trigger": "late_delivery", "side": "provider", "daily_rate": "0.001"},
+            {"id": "late", "trigger": "late_delivery", "side": "provider", "daily_rate": "0.001"}
+            | {"accrues": "true"},
             {
                 "id": "unknown",
                 "trigger": "late_delivery",
