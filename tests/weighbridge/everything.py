@@ -57,6 +57,7 @@ NODES = ("n1", "n2", "n3")
 LATE_US = (MAY.end_s + 5 * DAY) * SECOND + 1
 JUDGED = JudgedBy((VersionSince("judge/1"),), (VersionSince("0" * 64),))
 GAP = [{"at_or_above": "0.99", "below": "0.999", "pct": "10"}]
+BEFORE_THE_TERM = {"id": "A", "nodes": "3", "due": "2026-04-20", "value": "100000"}
 LEAST = [{"at_or_above": "0", "below": "0.999", "pct": "10"}]
 TERMS: dict[str, Any] = {
     "contract_id": "K",
@@ -325,6 +326,11 @@ def rulings() -> Statement:
         },
         "exclusions": {"causes": [{"code": "lessee_fault"}]},
         "acceptance": {"deemed_acceptance_days": "3"},
+        "resources": [TERMS["resources"][0] | {"delivery": [BEFORE_THE_TERM]}],
+        "liquidated_damages": [
+            {"id": "runs", "trigger": "late_delivery", "side": "provider", "accrues": "true"}
+            | {"daily_rate": "5/10000"}
+        ],
         "exit_rights": [
             {"objective": "open", "missed": "1", "of_periods": "3"},
             {"objective": "lapsed", "missed": "2", "of_periods": "3", "remedy": "no fee"},

@@ -23,7 +23,7 @@ from weighbridge.settlement.damage_bases import base_of
 from weighbridge.settlement.periods import local_date
 from weighbridge.settlement.record import Side, ToldEvent
 from weighbridge.settlement.remedy_context import RemedyContext
-from weighbridge.settlement.service import BATCH_ACCEPTED, start_of_s, starts_s
+from weighbridge.settlement.service import BATCH_ACCEPTED, came_s, start_of_s
 from weighbridge.settlement.working_days import least_and_most
 
 KINDS = {
@@ -117,8 +117,8 @@ def _over_s(context: RemedyContext, batch: Batch) -> int | None:
     contract, events = context.contract, context.record.events
     ends = [one.at_s for one in events if one.unit == batch.id and one.kind in OVER]
     ends += [one.at_s for one in events if one.kind == KINDS["cancellation"] and not one.unit]
-    starts = starts_s(contract, events, context.known_until_s)
-    ends += [at_s for unit, at_s in starts if unit in ("", batch.id)]
+    came = came_s(contract, events, context.known_until_s)
+    ends += [at_s for unit, at_s in came if unit in ("", batch.id)]
     if not ends and start_of_s(contract, events, context.known_until_s) is None:
         return context.service[0]
     return min(ends, default=None)

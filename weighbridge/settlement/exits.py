@@ -16,7 +16,7 @@ from weighbridge.settlement.damage_bases import base_of
 from weighbridge.settlement.damages import KINDS
 from weighbridge.settlement.intervals import Interval, subtraction
 from weighbridge.settlement.periods import DAY_S, day_start, instant_text, term_of_s
-from weighbridge.settlement.service import BATCH_ACCEPTED, start_of_s, starts_s
+from weighbridge.settlement.service import BATCH_ACCEPTED, came_s, start_of_s
 from weighbridge.settlement.statement import (
     SO_FAR,
     ExitLine,
@@ -150,8 +150,12 @@ def _late_from_s(contract: Contract, right: ExitRight, batch: Batch) -> int | No
 def came(case: Case, batch: Batch) -> int | None:
     """When the service of a batch started, or it was accepted; None: not yet, by what was told."""
     told = [one.at_s for one in case.events if (one.kind, one.unit) == (BATCH_ACCEPTED, batch.id)]
-    starts = starts_s(case.newest, case.events, case.as_of_s)
-    return min([*told, *(at_s for unit, at_s in starts if unit in ("", batch.id))], default=None)
+    told += [
+        at_s
+        for unit, at_s in came_s(case.newest, case.events, case.as_of_s)
+        if unit in ("", batch.id)
+    ]
+    return min(told, default=None)
 
 
 def _over(case: Case, batch: Batch) -> tuple[int | None, bool]:

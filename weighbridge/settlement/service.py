@@ -42,12 +42,27 @@ def starts_s(
 ) -> list[tuple[str, int]]:
     """What starts, a batch or a node (empty: everything), and when, by each thing that was told."""
     rule = contract.acceptance.billing_starts
-    kinds = {STARTS[rule]} | ({BATCH_ACCEPTED} if STARTS[rule] == ACCEPTED else set())
-    told = [(event.unit, event.at_s) for event in events if event.kind in kinds]
+    told = _told_s(contract, events)
     if STARTS[rule] == ACCEPTED:
         told += _by_silence_s(contract, events, as_of_s)
     if rule == "next_local_midnight":
         return [(part, _next_midnight_s(at_s, contract.time_zone)) for part, at_s in told]
+    return told
+
+
+def _told_s(contract: Contract, events: Sequence[ToldEvent]) -> list[tuple[str, int]]:
+    starts = STARTS[contract.acceptance.billing_starts]
+    kinds = {starts} | ({BATCH_ACCEPTED} if starts == ACCEPTED else set())
+    return [(event.unit, event.at_s) for event in events if event.kind in kinds]
+
+
+def came_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) -> list[tuple[str, int]]:
+    """What came, a batch or a node (empty: everything), and an instant of the day on which it did: of what silence
+    accepted, the last one of its days. Service may start at the midnight after."""
+    told = _told_s(contract, events)
+    if STARTS[contract.acceptance.billing_starts] == ACCEPTED:
+        silent = _by_silence_s(contract, events, as_of_s)
+        told += [(part, end_s - 1) for part, end_s in silent]
     return told
 
 

@@ -126,6 +126,20 @@ def test_the_day_of_acceptance_is_late_and_belongs_to_its_own_period() -> None:
     assert running(MAY, B_CAME, last).highest == "0.00"
 
 
+def test_what_silence_accepts_came_on_the_last_day_of_the_silence() -> None:
+    """Delivered on 29 April: two days later, 1 May is the last on which it could be refused, and late."""
+    delivered = at(APRIL, 29, "delivered")
+    terms = damages("late_delivery", "provider", accrues="true", **FIVE)
+    found = drafted(
+        B_CAME,
+        delivered,
+        resources=PHASED,
+        liquidated_damages=[terms],
+        acceptance={"deemed_acceptance_days": "2"},
+    )
+    assert [(line.credit, line.highest) for line in lines(found)] == [(terms["id"], "50.00")]
+
+
 # --- fees as the base
 
 
