@@ -15,11 +15,12 @@ import yaml
 
 from weighbridge.catalogue import metrics
 from weighbridge.contract import Availability, Contract
+from weighbridge.contract.objectives import MONTHS
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.contract.zone_data import time_zone
 
 API_VERSION = "openslo/v1"
-DURATIONS = {"calendar_month": "1M", "contract_month": "1M", "calendar_year": "1Y"}
+DURATIONS = {1: "1M", 3: "1Q", 12: "1Y"}
 PLACES = Decimal(1).scaleb(-12)
 UNSAFE = re.compile(r"[^a-z0-9]+")
 
@@ -89,12 +90,12 @@ def _window(contract: Contract, promise: Availability) -> Mapping[str, Any]:
         return {"duration": f"{promise.window_s // 60}m", "isRolling": True}
     start = datetime.fromtimestamp(contract.term.start_us // MICROSECONDS, UTC)
     local = start.astimezone(time_zone(contract.time_zone))
-    if promise.period != "contract_month":
-        local = local.replace(day=1, hour=0, minute=0, second=0)
-    if promise.period == "calendar_year":
-        local = local.replace(month=1)
+    months = MONTHS[promise.period]
+    if promise.period.startswith("calendar"):
+        first = (local.month - 1) // months * months + 1
+        local = local.replace(month=first, day=1, hour=0, minute=0, second=0)
     calendar = {"startTime": f"{local:%Y-%m-%d %H:%M:%S}", "timeZone": contract.time_zone}
-    return {"duration": DURATIONS[promise.period], "isRolling": False, "calendar": calendar}
+    return {"duration": DURATIONS[months], "isRolling": False, "calendar": calendar}
 
 
 def _target(promise: Availability) -> SpelledNumber:

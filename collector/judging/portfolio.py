@@ -47,7 +47,7 @@ from weighbridge.log.entries import (
 from weighbridge.notices.book import ContractRecord
 from weighbridge.settlement.case import cutoff_us
 from weighbridge.settlement.period_labels import promised
-from weighbridge.settlement.periods import Period, months_within
+from weighbridge.settlement.periods import Period, periods_within
 from weighbridge.settlement.proofs import proves_node
 from weighbridge.settlement.service import start_of_s
 from weighbridge.settlement.statement import Part, Statement
@@ -165,7 +165,8 @@ class Audits:
         self, record: ContractRecord, as_of_us: int
     ) -> Iterator[Month | tuple[Period, StatementRequest]]:
         first, newest, as_of_s = record.versions[0], record.newest, as_of_us // MICROSECONDS
-        for period in months_within(first.from_us // MICROSECONDS, as_of_s, newest.time_zone):
+        since_s = first.from_us // MICROSECONDS
+        for period in periods_within("calendar_month", newest, since_s, as_of_s):
             if period.end_s > as_of_s or not promised(record.versions, period):
                 continue
             kept = self._kept.get((newest.contract_id, period.label))

@@ -80,6 +80,7 @@ TERMS: dict[str, Any] = {
             "delivery": [{"id": "A", "nodes": "3", "due": "2026-04-28", "value": "100000"}],
         }
     ],
+    "billing": {"odd_part": "joined"},
     "pricing": [
         {"unit": "node_month", "price": "10000.00"},
         {"unit": "gpu_hour", "price": "1.50"},

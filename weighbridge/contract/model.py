@@ -17,7 +17,7 @@ from weighbridge.contract.money import (
 )
 from weighbridge.contract.objectives import Availability, PeriodKind, Sampling, Unknown
 from weighbridge.contract.parties import HumanText, Links, Party, Signature, Tax, Term
-from weighbridge.contract.pricing import Price
+from weighbridge.contract.pricing import Billing, Price
 from weighbridge.contract.quality import Acceptance, CapacityFloor, Performance, Repair, Response
 from weighbridge.contract.remedies import (
     Deposit,
@@ -105,6 +105,7 @@ class Contract(Terms):
     capacity_floor: Maybe[CapacityFloor] = clause("Least healthy capacity.", default=None)
     acceptance: Acceptance = clause("How delivery is accepted.", default=Acceptance())
     pricing: tuple[Price, ...] = clause("Prices.", default=())
+    billing: Billing = clause("Over which periods bills run.", default=Billing())
     pay_only_healthy: Switch = clause(
         "Whether time in which a GPU was seen down or degraded is not billed, apart from credits; unknown and"
         " contested time is. Not of fixed_month and kW_month, which are no price of GPUs.",
@@ -154,10 +155,16 @@ class Contract(Terms):
 
     @property
     def billed_by(self) -> PeriodKind:
-        """The months of its bills: contract months where objectives name these alone."""
+        """The periods of its bills; where it does not name them, contract months where objectives name these alone."""
+        if self.billing.period is not None:
+            return self.billing.period
         kinds = {promise.period for promise in self.availability}
         alone = "contract_month" in kinds and "calendar_month" not in kinds
         return "contract_month" if alone else "calendar_month"
+
+    def joins(self, kind: PeriodKind | None) -> bool:
+        """Whether incomplete periods of a kind, at the ends of the term, are parts of those beside them."""
+        return kind == self.billed_by and self.billing.odd_part == "joined"
 
     def judged_over(self, promise: Availability) -> PeriodKind:
         """The kind of period whose statements judge an objective, and no others."""

@@ -76,7 +76,8 @@ class ClaimTerms(Terms):
         default=None,
     )
     deadline_billing_cycles: Maybe[Count] = clause(
-        "Billing cycles (months) after the end of the period: to the border at which they end.",
+        "Billing cycles, each as many months as a bill has, after the end of the period: to the border at which they"
+        " end.",
         default=None,
     )
     opens_day: Maybe[Count] = clause(

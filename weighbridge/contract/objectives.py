@@ -12,14 +12,30 @@ Policy = Literal["down", "up", "excluded", "hold"]
 Op = Literal[">", ">="]
 DayCount = Literal["calendar_days", "working_days"]
 UnitKind = Literal["gpu", "node", "nvlink_domain", "cluster", "feed", "service"]
-PeriodKind = Literal["calendar_month", "contract_month", "calendar_year", "rolling"]
+PeriodKind = Literal[
+    "calendar_month",
+    "calendar_quarter",
+    "calendar_year",
+    "contract_month",
+    "contract_quarter",
+    "contract_year",
+    "rolling",
+]
 
-SHORTEST_S: Mapping[PeriodKind, int] = {
-    "calendar_month": 28 * 86400 - 3600,
-    "contract_month": 28 * 86400 - 3600,
-    "calendar_year": 365 * 86400 - 3600,
-    "rolling": 0,
+MONTHS: Mapping[PeriodKind, int] = {
+    "calendar_month": 1,
+    "contract_month": 1,
+    "calendar_quarter": 3,
+    "contract_quarter": 3,
+    "calendar_year": 12,
+    "contract_year": 12,
 }
+"""How many months a period has."""
+
+SHORTEST_DAYS = {1: 28, 3: 90, 12: 365}
+SHORTEST_S: Mapping[PeriodKind, int] = {
+    kind: SHORTEST_DAYS[months] * 86400 - 3600 for kind, months in MONTHS.items()
+} | {"rolling": 0}
 """No period of the kind is shorter, a clock change counted."""
 
 DEFAULT_INTERVAL_US = 10_000_000
@@ -104,8 +120,7 @@ class Availability(Terms):
         default="calendar_month",
     )
     window_s: Maybe[Count] = clause(
-        "For rolling: its length. The worst window that ends in the billed month is judged: a calendar month, or a"
-        " contract month where objectives name these and no calendar months.",
+        "For rolling: its length. The worst window that ends in the period of a bill is judged.",
         default=None,
     )
     counting: Counting = clause("How bad seconds become counted seconds.", default=Counting())

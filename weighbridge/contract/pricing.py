@@ -51,6 +51,31 @@ class Rebate(Terms):
             yield "pct", "is more than was paid"
 
 
+class Billing(Terms):
+    """Over which periods bills run. A quarter or a year is billed by its months, each by itself."""
+
+    period: Maybe[
+        Literal[
+            "calendar_month",
+            "calendar_quarter",
+            "calendar_year",
+            "contract_month",
+            "contract_quarter",
+            "contract_year",
+        ]
+    ] = clause(
+        "Time of a bill; none: a contract month where objectives name these and no calendar months, else a calendar"
+        " month. Those of a contract are counted from the first day of the term. Statements over such periods ask for"
+        " the fees, pay what has no period of its own, and judge rolling objectives; claims by billing cycles count them.",
+        default=None,
+    )
+    odd_part: Literal["own", "joined"] = clause(
+        "An incomplete period at the beginning of the term, or at its end: `own`: a period as others are; `joined`:"
+        " none, but a part of the next one, or at the end of the one before. Of the periods of bills.",
+        default="own",
+    )
+
+
 class Price(Terms):
     """A price and what it is a price of. A price of a month is due for each month of the period: in a year, of twelve.
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from weighbridge.contract import Contract
 from weighbridge.contract.money import ClaimTerms
+from weighbridge.contract.objectives import MONTHS as CYCLE
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.periods import (
     Period,
@@ -21,6 +22,8 @@ from weighbridge.settlement.working_days import working_day_after
 
 Standing = Literal["automatic", "open", "early", "filed", "lapsed"]
 MONTHS = 12
+"""Of a year."""
+
 NEVER_S = 2**62
 """No day is known on which it is."""
 
@@ -76,6 +79,7 @@ def _border(contract: Contract, ended: date, cycles: int) -> date:
     Months of a contract that begins on the 31st end on the last day of a shorter month, and on the 31st of the next.
     """
     first = local_date(term_of_s(contract)[0], contract.time_zone)
+    cycles *= CYCLE[contract.billed_by]
     number = (ended.year - first.year) * MONTHS + ended.month - first.month
     whole = months_later(first, number) == ended
     return months_later(first, number + cycles) if whole else months_later(ended, cycles)

@@ -12,11 +12,14 @@ from weighbridge.contract.pricing import OF_ALL, Price, Proration
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.periods import (
     HOUR_S,
+    OF_CONTRACT,
     Period,
+    contract_periods,
     day_start,
     days_within,
     months_within,
     served_part_s,
+    term_of_s,
 )
 
 
@@ -91,11 +94,20 @@ class Fees:
         return self if all(every) else replace(self, steps={})
 
     def months(self) -> Iterator["Fees"]:
-        """What prices are reckoned in: of a year its months, each by itself; else the period."""
-        if self.period.kind != "calendar_year":
+        """What prices are reckoned in: of a period of several months, or with a part of another, each by itself."""
+        kind = self.period.kind
+        if kind is None or (kind == "calendar_month" and not self.contract.joins(kind)):
             yield self
             return
-        for month in months_within(*self.part.interval_s, self.contract.time_zone):
+        months: Iterable[Period]
+        if kind in OF_CONTRACT:
+            term = term_of_s(self.contract)
+            months = contract_periods("contract_month", self.contract.time_zone, term)
+        else:
+            months = months_within(*self.part.interval_s, self.contract.time_zone)
+        for month in months:
+            if month.end_s <= self.part.start_s or self.part.end_s <= month.start_s:
+                continue
             part = Period(month.label, *served_part_s(month, self.part.interval_s))
             yield replace(self, period=month, service=served_part_s(part, self.service), part=part)
 

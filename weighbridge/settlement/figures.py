@@ -11,7 +11,7 @@ from weighbridge.judge.counts import Counts
 from weighbridge.judge.ledger import Finding
 from weighbridge.settlement.availability import FATES, Measurement
 from weighbridge.settlement.case import Case
-from weighbridge.settlement.periods import Period, contract_months, local_date, term_of_s
+from weighbridge.settlement.periods import Period, periods_of_term, periods_within
 from weighbridge.settlement.results import Result, Settlement
 from weighbridge.settlement.settle import PartSettlement
 from weighbridge.verdict import Verdict, worst
@@ -37,16 +37,12 @@ class Figure:
 
 def label_at(contract: Contract, promise: Availability, now_s: int) -> str:
     """The period of an objective that an instant lies in; of a moving window, the month that is billed."""
-    today = local_date(now_s, contract.time_zone)
-    match contract.judged_over(promise):
-        case "calendar_year":
-            return f"{today:%Y}"
-        case "contract_month":
-            months = list(contract_months(contract.time_zone, term_of_s(contract)))
-            begun = [month for month in months if month.start_s <= now_s]
-            return (begun or months[:1])[-1].label
-        case _:
-            return f"{today:%Y-%m}"
+    kind = contract.judged_over(promise)
+    found = list(periods_within(kind, contract, now_s, now_s + 1))
+    if not found:
+        every = periods_of_term(kind, contract)
+        found = [one for one in every if one.start_s <= now_s] or every[:1]
+    return found[-1].label
 
 
 def labels_at(

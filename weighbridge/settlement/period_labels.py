@@ -5,39 +5,56 @@ it was, and neighbouring periods still touch.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date
 from fractions import Fraction
 from math import ceil
 
 from weighbridge.contract import Contract
 from weighbridge.contract.money import OutageMultiple, PerEvent
+from weighbridge.contract.objectives import MONTHS, PeriodKind
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.assignments import Version
 from weighbridge.settlement.periods import (
     DAY_S,
     HOUR_S,
+    OF_CONTRACT,
     Period,
-    calendar_month,
-    calendar_year,
-    contract_month,
-    contract_months,
+    calendar_label,
+    calendar_period,
+    kind_of,
+    local_date,
     months_later,
+    periods_of_term,
     term_of_s,
 )
 
-MONTH, YEAR = len("2026-10"), len("2026")
+SPOKEN = {"contract_month": "month", "contract_quarter": "quarter", "contract_year": "year"}
 
 
 def named(contract: Contract, label: str) -> Period:
-    """`2026-10`, `2026`, or `2026-10-05` for the month of the contract that starts then. Raises ValueError."""
-    zone = contract.time_zone
-    match len(label):
-        case 7:  # a month
-            return calendar_month(label, zone)
-        case 4:  # a year
-            return calendar_year(label, zone)
-        case _:
-            return contract_month(label, zone, term_of_s(contract))
+    """`2026-10`, `2026-Q4`, `2026`; of the contract `2026-10-05` for the month that starts then, `2026-10-05-Q` for the
+    quarter, `2026-10-05-Y` for the year. Raises ValueError."""
+    kind, zone = kind_of(label), contract.time_zone
+    if kind is None:
+        raise ValueError(f"{label!r} is no period such as 2026-10, 2026-Q4, 2026 or 2026-10-05")
+    if kind in OF_CONTRACT:
+        for period in periods_of_term(kind, contract):
+            if period.label == label:
+                return period
+        raise ValueError(f"no {SPOKEN[kind]} of this contract starts on {label!r}")
+    period = calendar_period(kind, label, zone)
+    if contract.joins(kind):
+        return _joined(contract, kind, period)
+    return period
+
+
+def _joined(contract: Contract, kind: PeriodKind, period: Period) -> Period:
+    """With what is part of it. Raises ValueError for one that is part of another."""
+    for one in periods_of_term(kind, contract):
+        if one.start_s <= period.start_s < one.end_s:
+            if one.label != period.label:
+                raise ValueError(f"{period.label} is incomplete, and part of {one.label}")
+            return one
+    return period
 
 
 def cut(versions: Sequence[Version], label: str) -> Period:
@@ -73,17 +90,15 @@ def label_after(contract: Contract, label: str) -> str | None:
 
 
 def _label_beside(contract: Contract, label: str, step: int) -> str | None:
-    if len(label) == MONTH:
-        return f"{months_later(date.fromisoformat(f'{label}-01'), step):%Y-%m}"
-    if len(label) == YEAR:
-        return f"{int(label) + step:04}"
-    labels = [month.label for month in contract_months(contract.time_zone, term_of_s(contract))]
-    found = (
-        [one for one in labels if one < label][-1:]
-        if step < 0
-        else [one for one in labels if one > label][:1]
-    )
-    return found[0] if found else None
+    kind = kind_of(label)
+    if kind is None:
+        return None
+    if kind not in OF_CONTRACT and not contract.joins(kind):
+        day = local_date(named(contract, label).start_s, contract.time_zone)
+        return calendar_label(kind, months_later(day, step * MONTHS[kind]))
+    labels = [one.label for one in periods_of_term(kind, contract)]
+    place = labels.index(label) + step if label in labels else -1
+    return labels[place] if 0 <= place < len(labels) else None
 
 
 def periods_around(contract: Contract, period: Period, margin_s: int) -> Iterator[Period]:

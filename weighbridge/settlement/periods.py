@@ -17,19 +17,29 @@ from weighbridge.contract.local_days import day_start as day_start
 from weighbridge.contract.local_days import local_date as local_date
 from weighbridge.contract.local_days import moment_of as moment_of
 from weighbridge.contract.local_days import seconds_of as seconds_of
-from weighbridge.contract.objectives import PeriodKind
+from weighbridge.contract.objectives import MONTHS, PeriodKind
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.contract.zone_data import time_zone
 from weighbridge.settlement.intervals import Interval
 
 HOUR_S = 3600
 
-KINDS: Mapping[int, PeriodKind] = {
-    len("2026"): "calendar_year",
-    len("2026-10"): "calendar_month",
-    len("2026-10-05"): "contract_month",
+KINDS: Mapping[str, PeriodKind] = {
+    r"\d{4}": "calendar_year",
+    r"\d{4}-Q[1-4]": "calendar_quarter",
+    r"\d{4}-(0[1-9]|1[0-2])": "calendar_month",
+    r"\d{4}-\d\d-\d\d": "contract_month",
+    r"\d{4}-\d\d-\d\d-Q": "contract_quarter",
+    r"\d{4}-\d\d-\d\d-Y": "contract_year",
 }
-"""The kind of a period by the length of its label."""
+"""The kind of a period by the form of its label."""
+
+OF_CONTRACT: Mapping[PeriodKind, str] = {
+    "contract_month": "",
+    "contract_quarter": "-Q",
+    "contract_year": "-Y",
+}
+"""Kinds that are counted from the first day of the term, with what their labels end in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,7 @@ class Period:
 
 def kind_of(label: str) -> PeriodKind | None:
     """What a label names; None where it names no period of a contract."""
-    return KINDS.get(len(label))
+    return next((kind for form, kind in KINDS.items() if re.fullmatch(form, label)), None)
 
 
 def instant_text(seconds: int) -> str:
@@ -84,18 +94,30 @@ def clock_time(day: date, minute: int, zone: str) -> int:
 
 def calendar_month(label: str, zone: str) -> Period:
     """`2026-10`. Raises ValueError for a label that is no month."""
-    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", label):
-        raise ValueError(f"{label!r} is not a month such as 2026-10")
-    first = date.fromisoformat(f"{label}-01")
-    return Period(label, day_start(first, zone), day_start(months_later(first, 1), zone))
+    return calendar_period("calendar_month", label, zone)
 
 
 def calendar_year(label: str, zone: str) -> Period:
     """`2026`. Raises ValueError for a label that is no year."""
-    if not re.fullmatch(r"\d{4}", label):
-        raise ValueError(f"{label!r} is not a year such as 2026")
-    first = date(int(label), 1, 1)
-    return Period(label, day_start(first, zone), day_start(months_later(first, 12), zone))
+    return calendar_period("calendar_year", label, zone)
+
+
+EXAMPLES: Mapping[PeriodKind, str] = {
+    "calendar_month": "month such as 2026-10",
+    "calendar_quarter": "quarter such as 2026-Q4",
+    "calendar_year": "year such as 2026",
+}
+
+
+def calendar_period(kind: PeriodKind, label: str, zone: str) -> Period:
+    """Raises ValueError for a label that is none of the kind."""
+    if kind_of(label) != kind:
+        raise ValueError(f"{label!r} is not a {EXAMPLES[kind]}")
+    year, _, rest = label.partition("-")
+    month = 3 * int(rest[1:]) - 2 if rest.startswith("Q") else int(rest or 1)
+    first = date(int(year), month, 1)
+    following = months_later(first, MONTHS[kind])
+    return Period(label, day_start(first, zone), day_start(following, zone))
 
 
 def contract_month(label: str, zone: str, term: Interval) -> Period:
@@ -108,13 +130,17 @@ def contract_month(label: str, zone: str, term: Interval) -> Period:
 
 def contract_months(zone: str, term: Interval) -> Iterator[Period]:
     """The months of a term, from its first local day; the last one may be cut."""
-    first = local_date(term[0], zone)
-    number = 0
-    start = term[0]
+    for period in contract_periods("contract_month", zone, term):
+        yield Period(period.label, *served_part_s(period, term))
+
+
+def contract_periods(kind: PeriodKind, zone: str, term: Interval) -> Iterator[Period]:
+    """The periods of a kind from the first local day of a term on; the last one goes on after the end of the term."""
+    first, number, start = local_date(term[0], zone), 0, term[0]
     while start < term[1]:
-        number += 1
+        number += MONTHS[kind]
         following = day_start(months_later(first, number), zone)
-        yield Period(local_date(start, zone).isoformat(), start, min(following, term[1]))
+        yield Period(f"{local_date(start, zone)}{OF_CONTRACT[kind]}", start, following)
         start = following
 
 
@@ -127,26 +153,60 @@ def months_later(day: date, months: int) -> date:
 
 def months_within(start_s: int, end_s: int, zone: str) -> Iterator[Period]:
     """The calendar months that share an instant with [start_s, end_s)."""
-    day = local_date(start_s, zone).replace(day=1)
-    while day_start(day, zone) < end_s:
-        yield calendar_month(f"{day:%Y-%m}", zone)
-        day = months_later(day, 1)
+    yield from calendar_periods("calendar_month", zone, (start_s, end_s))
+
+
+def calendar_periods(kind: PeriodKind, zone: str, within: Interval) -> Iterator[Period]:
+    """The calendar periods of a kind that share an instant with an interval."""
+    months = MONTHS[kind]
+    day = local_date(within[0], zone).replace(day=1)
+    day = day.replace(month=(day.month - 1) // months * months + 1)
+    while day_start(day, zone) < within[1]:
+        following = months_later(day, months)
+        yield Period(calendar_label(kind, day), day_start(day, zone), day_start(following, zone))
+        day = following
+
+
+def calendar_label(kind: PeriodKind, day: date) -> str:
+    """Of the period of a kind that a day lies in."""
+    match kind:
+        case "calendar_year":
+            return f"{day.year:04}"
+        case "calendar_quarter":
+            return f"{day.year:04}-Q{(day.month + 2) // 3}"
+        case _:
+            return f"{day:%Y-%m}"
+
+
+def periods_of_term(kind: PeriodKind, contract: Contract) -> list[Period]:
+    """Those of the term of a contract, in order. Where incomplete ones are joined, each with what is part of it."""
+    zone, term = contract.time_zone, term_of_s(contract)
+    if kind in OF_CONTRACT:
+        found = list(contract_periods(kind, zone, term))
+    else:
+        found = list(calendar_periods(kind, zone, term))
+    cut_last = found[-1].end_s > term[1]
+    if kind in OF_CONTRACT:
+        found[-1] = Period(found[-1].label, *served_part_s(found[-1], term))
+    if not contract.joins(kind):
+        return found
+    if found[0].start_s < term[0] and len(found) > 1:
+        found[:2] = [Period(found[1].label, found[0].start_s, found[1].end_s)]
+    if cut_last and len(found) > 1:
+        found[-2:] = [Period(found[-2].label, found[-2].start_s, found[-1].end_s)]
+    return found
 
 
 def periods_within(
     kind: PeriodKind, contract: Contract, start_s: int, end_s: int
 ) -> Iterator[Period]:
-    """The periods of a kind that share an instant with [start_s, end_s). Of contract months those of the term."""
-    zone = contract.time_zone
-    match kind:
-        case "calendar_year":
-            first, last = (local_date(edge_s, zone).year for edge_s in (start_s, end_s - 1))
-            yield from (calendar_year(f"{year:04}", zone) for year in range(first, last + 1))
-        case "contract_month":
-            months = contract_months(zone, term_of_s(contract))
-            yield from (one for one in months if one.start_s < end_s and start_s < one.end_s)
-        case _:
-            yield from months_within(start_s, end_s, zone)
+    """The periods of a kind that share an instant with [start_s, end_s). Of those of a contract, and of joined ones,
+    those of the term."""
+    if kind in OF_CONTRACT or contract.joins(kind):
+        every = periods_of_term(kind, contract)
+        yield from (one for one in every if one.start_s < end_s and start_s < one.end_s)
+    else:
+        yield from calendar_periods(kind, contract.time_zone, (start_s, end_s))
 
 
 def term_of_s(contract: Contract) -> Interval:

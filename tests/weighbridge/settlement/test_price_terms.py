@@ -123,14 +123,8 @@ def test_prices_have_taxes_of_their_own_and_the_invoice_a_line_for_each_rate() -
         {"unit": "fixed_month", "price": "100"},
     )
     found = invoice_of(statement(*prices, tax={"rate": "0.06"}))
-    told = [
-        (one.rate, one.included, *map(str, (one.taxable, one.tax, one.total)))
-        for one in found.taxes
-    ]
-    assert told == [
-        ("13", True, "100.00", "13.00", "113.00"),
-        ("6", False, "100.00", "6.00", "106.00"),
-    ]
+    told = [(one.rate, one.included, str(one.taxable), str(one.tax)) for one in found.taxes]
+    assert told == [("13", True, "100.00", "13.00"), ("6", False, "100.00", "6.00")]
     assert found.sums["total"].highest == 219
 
 

@@ -1,0 +1,160 @@
+"""Bills of quarters and years, of the calendar and of a contract, and what incomplete periods are part of."""
+
+from typing import Any
+
+import pytest
+
+from tests.weighbridge.settlement.test_prices import TERMS, statement
+from tests.weighbridge.written import contract_of
+from weighbridge.contract import Contract
+from weighbridge.contract.money import ClaimTerms
+from weighbridge.settlement.claims import deadline_s
+from weighbridge.settlement.invoice import invoice_of
+from weighbridge.settlement.period_labels import label_after, label_before, named
+from weighbridge.settlement.periods import calendar_month, instant_text, periods_within
+
+MONTH = {"unit": "node_month", "price": "310"}
+
+
+def billed(period: str, odd_part: str = "own", since: str = "2026-10-17", **more: Any) -> Contract:
+    terms = {"from": f"{since}T00:00:00Z", "to": "2028-02-11T00:00:00Z"}
+    how = {"billing": {"period": period, "odd_part": odd_part}}
+    return contract_of(
+        TERMS | {"term": terms, "effective": terms["from"], "credits": []} | how | more
+    )
+
+
+def ends(contract: Contract, label: str) -> tuple[str, str]:
+    found = named(contract, label)
+    return instant_text(found.start_s)[:10], instant_text(found.end_s)[:10]
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "edges", "before", "after"),
+    [
+        ("calendar_month", "2026-12", ("2026-12-01", "2027-01-01"), "2026-11", "2027-01"),
+        ("calendar_quarter", "2026-Q4", ("2026-10-01", "2027-01-01"), "2026-Q3", "2027-Q1"),
+        ("calendar_year", "2026", ("2026-01-01", "2027-01-01"), "2025", "2027"),
+        ("contract_month", "2027-01-17", ("2027-01-17", "2027-02-17"), "2026-12-17", "2027-02-17"),
+        (
+            "contract_quarter",
+            "2027-01-17-Q",
+            ("2027-01-17", "2027-04-17"),
+            "2026-10-17-Q",
+            "2027-04-17-Q",
+        ),
+        ("contract_year", "2026-10-17-Y", ("2026-10-17", "2027-10-17"), None, "2027-10-17-Y"),
+        ("contract_year", "2027-10-17-Y", ("2027-10-17", "2028-02-11"), "2026-10-17-Y", None),
+    ],
+)
+def test_a_label_names_a_period_and_those_beside_it(
+    kind: str, label: str, edges: tuple[str, str], before: str | None, after: str | None
+) -> None:
+    contract = billed(kind)
+    assert ends(contract, label) == edges
+    assert named(contract, label).kind == contract.billed_by == kind
+    assert (label_before(contract, label), label_after(contract, label)) == (before, after)
+
+
+@pytest.mark.parametrize("label", ["2026-Q5", "2026-13", "2027-01-18-Q", "2026-Q", "x"])
+def test_what_names_no_period_is_refused(label: str) -> None:
+    with pytest.raises(ValueError, match=label):
+        named(billed("contract_quarter"), label)
+
+
+def test_an_incomplete_month_is_part_of_the_next_and_the_last_of_the_one_before() -> None:
+    """From 17 October to 11 February 2028: the first bill has six weeks, the last one January and ten days."""
+    contract = billed("calendar_month", "joined")
+    assert ends(contract, "2026-11") == ("2026-10-01", "2026-12-01")
+    assert ends(contract, "2028-01") == ("2028-01-01", "2028-03-01")
+    assert ends(contract, "2026-12") == ("2026-12-01", "2027-01-01")
+    for label, whole in (("2026-10", "2026-11"), ("2028-02", "2028-01")):
+        with pytest.raises(ValueError, match=f"{label} is incomplete, and part of {whole}"):
+            named(contract, label)
+    assert (label_before(contract, "2026-11"), label_after(contract, "2028-01")) == (None, None)
+    start_s, end_s = named(contract, "2026-11").interval_s
+    found = periods_within("calendar_month", contract, start_s, end_s)
+    assert [one.label for one in found] == ["2026-11"]
+
+
+def test_a_term_that_begins_with_a_month_has_no_odd_part_there() -> None:
+    assert ends(billed("calendar_month", "joined", "2026-10-01"), "2026-10") == (
+        "2026-10-01",
+        "2026-11-01",
+    )
+
+
+def test_the_last_incomplete_period_of_a_contract_is_part_of_the_one_before() -> None:
+    contract = billed("contract_quarter", "joined")
+    assert ends(contract, "2027-10-17-Q") == ("2027-10-17", "2028-02-11")
+
+
+def asked(label: str, contract: Contract, *prices: dict[str, Any], **more: Any) -> dict[str, str]:
+    """What the fee lines of a statement say, and what its invoice asks for."""
+    terms: dict[str, Any] = {"term": {"from": "2026-10-17T00:00:00Z", "to": "2028-02-11T00:00:00Z"}}
+    terms |= {"effective": "2026-10-17T00:00:00Z"}
+    how = contract.billing
+    billing: dict[str, Any] = {"billing": {"period": how.period, "odd_part": how.odd_part}}
+    found = statement(*prices, period=named(contract, label), **terms, **billing, **more)
+    fees = {fee.resource: fee.net for fee in found.parts[0].fees}
+    return fees | {"asked": str(invoice_of(found).sums["total"].highest)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "odd", "label", "fee"),
+    [
+        ("calendar_month", "own", "2026-10", "150.00"),
+        ("calendar_month", "joined", "2026-11", "460.00"),
+        ("calendar_quarter", "own", "2026-Q4", "770.00"),
+        ("calendar_quarter", "joined", "2027-Q1", "1700.00"),
+        ("contract_month", "own", "2026-10-17", "310.00"),
+        ("contract_quarter", "own", "2026-10-17-Q", "930.00"),
+        ("contract_year", "own", "2026-10-17-Y", "3720.00"),
+    ],
+)
+def test_a_bill_is_the_sum_of_its_months(kind: str, odd: str, label: str, fee: str) -> None:
+    """Fifteen of 31 days of October are 150; every whole month is 310."""
+    assert asked(label, billed(kind, odd), MONTH) == {"r": fee, "asked": fee}
+
+
+def test_a_month_that_the_end_of_the_term_cuts_costs_its_part() -> None:
+    """From 17 January to 11 February 2028: 25 of 31 days."""
+    assert asked("2028-01-17", billed("contract_month"), MONTH)["r"] == "250.00"
+
+
+def test_the_months_of_a_quarter_that_is_billed_ask_for_nothing() -> None:
+    contract = billed("calendar_quarter")
+    assert asked("2026-11", contract, MONTH) == {"r": "310.00", "asked": "0.00"}
+
+
+def test_a_minimum_is_that_of_each_month_or_of_the_bill() -> None:
+    """Two months of 310 and fifteen days of 150: 10, 10 and 170 to the least of each month, or 230 to that of the bill."""
+    least, contract = MONTH | {"minimum": "320"}, billed("calendar_quarter")
+    assert asked("2026-Q4", contract, least)["minimum"] == "190.00"
+    whole = least | {"minimum": "1000", "minimum_per": "bill"}
+    assert asked("2026-Q4", contract, whole)["minimum"] == "230.00"
+    assert "minimum" not in asked("2026-11", contract, whole)
+
+
+@pytest.mark.parametrize(
+    ("kind", "last"),
+    [
+        ("calendar_month", "2026-12-01"),
+        ("calendar_quarter", "2027-02-01"),
+        ("contract_year", "2027-11-01"),
+    ],
+)
+def test_billing_cycles_of_a_claim_are_those_of_the_bills(kind: str, last: str) -> None:
+    terms = ClaimTerms(required=True, deadline_billing_cycles=1)
+    deadline = deadline_s(terms, calendar_month("2026-10", "UTC"), billed(kind))
+    assert deadline is not None
+    assert instant_text(deadline)[:10] == last
+
+
+def test_what_has_no_period_of_its_own_and_moving_windows_are_judged_with_the_bill() -> None:
+    contract = billed("calendar_quarter")
+    assert [contract.bills_by(kind) for kind in ("calendar_quarter", "calendar_month")] == [
+        True,
+        False,
+    ]
+    assert contract.statements_over == ("calendar_quarter", "calendar_month")
