@@ -23,6 +23,7 @@ class ClockTerms(Terms):
 BelowCoverage = Literal["noted", "held", "unknown"]
 Contradicted = Literal["held", "provider_bears", "lessee_bears", "higher_level"]
 Late = Literal["counted", "held", "refused"]
+OneSided = Literal["counted", "prevailing", "held", "unknown"]
 
 
 class EvidenceTerms(Terms):
@@ -51,12 +52,20 @@ class EvidenceTerms(Terms):
         default=(),
     )
     records_prevail: Literal["provider", "lessee", "jointly_signed", "third_party"] = clause(
-        "Whose records decide where they differ; with the last two neither's do, and `contradicted` does.",
+        "Whose records decide where they differ; with the last two neither's do, and `contradicted` does. Where one"
+        " side is silent, the other's do, unless `one_sided` says otherwise; where both are, `unknown` says what that"
+        " time is. Whether a node was reached the witnesses say, not the agents, where `up_when` asks for it.",
         default="jointly_signed",
     )
     contradicted: Contradicted = clause(
         "What time counts as that the sides' agents saw otherwise: held, down, up, or by the higher evidence level.",
         default="held",
+    )
+    one_sided: OneSided = clause(
+        "What time is that the agent of one side alone saw, while the other's was silent: as told; as told by the side"
+        " that records_prevail names, and unknown where the other told it; held between that and unknown; unknown, of"
+        " the cause `one_sided`. About a change that both saw, one sample of one side is not alone.",
+        default="counted",
     )
     late: Late = clause(
         "What time is that was first heard later than sampling.heard_within_s: as told; held between that and unknown; "
@@ -98,6 +107,10 @@ class EvidenceTerms(Terms):
     )
 
     def problems(self) -> Iterator[tuple[str, str]]:
+        if self.one_sided != "counted" and self.agents != "both":
+            yield "one_sided", "belongs to agents of both sides"
+        if self.one_sided == "prevailing" and self.records_prevail not in ("provider", "lessee"):
+            yield "one_sided", "no side's records prevail"
         if self.cosigned_by is not None:
             yield from _policy_problems(self.cosigned_by)
         if not self.witness_quorum <= max(1, len(set(self.witnesses))):

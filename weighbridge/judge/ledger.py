@@ -208,7 +208,7 @@ class Finding:
 class StateSpan:
     """A stretch of one slot's timeline. `heard`: whose agents saw it, a side or both; empty: not told.
 
-    `unheard`: the state and cause that it has without what was heard late; None: the same.
+    `unheard`: the state and cause that it has without what the contract holds, as what was heard late; None: the same.
     """
 
     start_us: int

@@ -8,10 +8,11 @@ from weighbridge.contract import Availability, Contract
 from weighbridge.contract.evidence import Late
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.assignments import Version
-from weighbridge.judge.ledger import LATE, Row, State
+from weighbridge.judge.ledger import Row
 from weighbridge.judge.ledger import StateSpan as Stretch
 from weighbridge.judge.slot_history import Holder
 from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.one_sided import without_one_sided
 from weighbridge.settlement.period_labels import margin_s
 from weighbridge.settlement.periods import Period, calendar_year, local_date, served_part_s
 from weighbridge.settlement.phases import AT_ONCE, phases
@@ -145,14 +146,15 @@ class Case:
         told = in_time = self._timelines(contract, part, self.known)
         if self.known.in_time is not None:
             in_time = self._timelines(contract, part, self.known.without_late)
-        found = in_time if late == "refused" else told
+        found = without_one_sided(contract, in_time if late == "refused" else told)
+        least = without_one_sided(contract, told if late == "counted" else in_time, held=True)
         lines = {promise.id: unit_lines(promise, found) for promise in contract.availability}
-        if late == "held" and in_time is not told:
-            found = replace(told, slots=_open(told, in_time))
+        if least is not found:
             lines = {
-                promise.id: _held(lines[promise.id], unit_lines(promise, in_time))
+                promise.id: _held(lines[promise.id], unit_lines(promise, least))
                 for promise in contract.availability
             }
+            found = replace(found, slots=_open(found, least))
         return KnownUnits(
             found,
             told,
@@ -246,14 +248,14 @@ def _held(
     return {unit: list(set_apart(line, in_time[unit])) for unit, line in told.items()}
 
 
-def _open(told: Timelines, in_time: Timelines) -> dict[Slot, Sequence[Stretch]]:
-    """The lines of slots, what is held between what was told late and unknown as unknown."""
+def _open(told: Timelines, least: Timelines) -> dict[Slot, Sequence[Stretch]]:
+    """The lines of slots, what is held between two words, as of what was told late, by the one that says less."""
     return {
         slot: [
             one
             if one.unheard is None
-            else replace(one, state=State.UNKNOWN, cause=LATE, unheard=None)
-            for one in set_apart(line, in_time.slots[slot])
+            else replace(one, state=one.unheard[0], cause=one.unheard[1], unheard=None)
+            for one in set_apart(line, least.slots[slot])
         ]
         for slot, line in told.slots.items()
     }
