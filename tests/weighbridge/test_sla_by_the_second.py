@@ -6,10 +6,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.weighbridge.sla.by_the_second import month_of, rows_of
+from tests.weighbridge.sla.by_the_second import least_and_most, month_of, rows_of
 from tests.weighbridge.sla.comparison import differences
 from tests.weighbridge.sla.judged import judged
 from tests.weighbridge.sla.reading import Given
+from tests.weighbridge.sla.terms import judged_contract, periods_of
+from tests.weighbridge.sla.timeline import record_of
+from weighbridge.settlement.money import rounded
+from weighbridge.settlement.settle import settle
 
 Json = dict[str, Any]
 DAY = 86400
@@ -66,6 +70,9 @@ def cases(draw: st.DrawFn) -> tuple[Json, Json]:
             "cap_s_per_period": draw(st.sampled_from([0, 600, 900, 31 * DAY])),
         },
         "credit": {"kind": "linear_shortfall", "base_amount": "1000.00"},
+        "count_from": draw(st.sampled_from(["start", "start", "report"])),
+        "first_n_s": draw(st.sampled_from([0, 0, 60, 600])),
+        "first_n_per": draw(st.sampled_from(["period", "outage"])),
     }
     if scope == "k_of_n":
         terms["k"] = draw(st.integers(1, len(units)))
@@ -82,7 +89,8 @@ def cases(draw: st.DrawFn) -> tuple[Json, Json]:
 
 @st.composite
 def countings(draw: st.DrawFn) -> Json:
-    granularities = ["second", "outage_minutes_ceil", "outage_minutes_floor", "intervals"]
+    granularities = ["second", "outage_minutes_ceil", "outage_minutes_floor"]
+    granularities += ["clock_minutes_touched", "clock_minutes_full", "intervals"]
     granularity = draw(st.sampled_from(granularities))
     gap = draw(st.sampled_from([0, 60, 600]))
     seconds, op = draw(st.sampled_from([60, 300])), draw(st.sampled_from([">", ">="]))
@@ -118,6 +126,7 @@ def intervals(draw: st.DrawFn, month: Month, units: list[str]) -> Json:
         "from": start,
         "to": end,
         "cause": draw(causes),
+        "reported_at": draw(st.sampled_from([None, start, end])),
     }
 
 
@@ -140,3 +149,55 @@ def test_a_case_settles_as_counting_its_seconds_says(case: tuple[Json, Json]) ->
     terms, timeline = case
     rows = judged(Given(terms), Given(timeline), {})["results"]
     assert list(differences(rows_of(terms, timeline), rows)) == []
+
+
+@st.composite
+def held_cases(draw: st.DrawFn) -> tuple[Json, Json]:
+    """Outages of one unit and time that nobody saw, one after the other with gaps or without."""
+    kinds: list[Json] = [
+        {
+            "kind": "colo_power",
+            "longer_than_s": 300,
+            "amount_per_amp": "7",
+            "amps": 1,
+            "each": True,
+        },
+        {"kind": "hourly_multiple", "multiple": 1, "hour_price": "60", "incident_cap": "10"},
+        {"kind": "clock_hour", "threshold_s": 600, "op": ">", "hour_price": "7"},
+    ]
+    at = month_of("2026-05", "UTC")[0] + 10 * DAY + draw(st.integers(0, 3600))
+    found = []
+    for _ in range(draw(st.integers(2, 6))):
+        length = draw(st.sampled_from([59, 60, 300, 301, 600, 2000]))
+        state = draw(st.sampled_from(["down", "unknown"]))
+        found.append({"unit": "u", "state": state, "cause": "provider"})
+        found[-1] |= {"from": text(at), "to": text(at + length)}
+        at += length + draw(st.sampled_from([0, 0, 60, 61, 600]))
+    terms: Json = {
+        "family": "availability",
+        "time_zone": "UTC",
+        "period": {"kind": "calendar_month"},
+        "evaluate": ["2026-05"],
+        "units": ["u"],
+        "counting": draw(countings()),
+        "unknown": "hold",
+        "excluded_causes": [],
+        "concurrent_cause": "exclusion_wins",
+        "maintenance": {"min_notice_s": 0, "cap_s_per_period": 0},
+        "credit": draw(st.sampled_from(kinds)) | {"owed_when": "below_threshold"},
+        "target": "0.9",
+        "first_n_s": draw(st.sampled_from([0, 60, 600])),
+        "first_n_per": "outage",
+    }
+    return terms, {"intervals": found, "maintenance": []}
+
+
+@settings(max_examples=60)
+@given(held_cases())
+def test_what_is_held_gives_the_least_and_the_most_of_all_readings(case: tuple[Json, Json]) -> None:
+    terms, timeline = (Given(part) for part in case)
+    [period] = periods_of(terms)
+    units, record = {"objective": ["u"]}, record_of(terms, timeline)
+    found = settle(judged_contract(terms, period), record, period, units, 4_000_000_000)
+    wanted = [rounded(one, 2, "half_up") for one in least_and_most(*case)]
+    assert [found.lowest, found.highest] == wanted

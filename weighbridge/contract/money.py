@@ -64,8 +64,8 @@ class ClaimTerms(Terms):
     required: Switch = clause("Whether it lapses unless it is claimed.", default=False)
     counted_from: Literal["period", "incident", "incident_end"] = clause(
         "From when the days run: the end of the period; or, each by itself, the beginning or the end of an outage, a"
-        " repair or an event. What is reckoned from outages that nobody claimed in time is not owed; a credit that"
-        " follows none of these runs from the period's end.",
+        " repair or an event, for which no claim is that was filed before it began. What is reckoned from outages that"
+        " nobody claimed in time is not owed; a credit that follows none of these runs from the period's end.",
         default="period",
     )
     deadline_days: Maybe[Count] = clause(

@@ -66,7 +66,8 @@ class Billing(Terms):
     ] = clause(
         "Time of a bill; none: a contract month where objectives name these and no calendar months, else a calendar"
         " month. Those of a contract are counted from the first day of the term. Statements over such periods ask for"
-        " the fees, pay what has no period of its own, and judge rolling objectives; claims by billing cycles count them.",
+        " the fees, pay what has no period of its own, and judge rolling objectives; claims by billing cycles count"
+        " them.",
         default=None,
     )
     odd_part: Literal["own", "joined"] = clause(

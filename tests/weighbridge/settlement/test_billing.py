@@ -128,7 +128,7 @@ def test_the_months_of_a_quarter_that_is_billed_ask_for_nothing() -> None:
 
 
 def test_a_minimum_is_that_of_each_month_or_of_the_bill() -> None:
-    """Two months of 310 and fifteen days of 150: 10, 10 and 170 to the least of each month, or 230 to that of the bill."""
+    """Two months of 310, fifteen days of 150: 10, 10 and 170 to the least of each month, or 230 to that of the bill."""
     least, contract = MONTH | {"minimum": "320"}, billed("calendar_quarter")
     assert asked("2026-Q4", contract, least)["minimum"] == "190.00"
     whole = least | {"minimum": "1000", "minimum_per": "bill"}
