@@ -23,6 +23,7 @@ LINEAR = {"id": "c", "objective": "a", "kind": "linear_shortfall", "base": {"amo
 HOURS = {"id": "c", "objective": "a", "kind": "clock_hour", "threshold_s": "1", "hour_price": "1"}
 COUNT = {"id": "c", "kind": "maintenance_count", "allowed_per_year": "1", "base_amount": "1"}
 COUNT |= {"partial": "ceil"}
+OUTAGES = {"id": "c", "objective": "a", "kind": "per_event", "amount": "1"}
 EVENT = {"id": "c", "kind": "lost_work", "event": "crash", "cap_s": "1", "hour_price": "1"}
 LATE = {"id": "d", "trigger": "late_delivery", "side": "provider"}
 
@@ -102,6 +103,19 @@ SLIPS: dict[str, tuple[dict[str, Any], str]] = {
         {"credits": [TIERS, ROUNDED]},
         "credits[1].round_share: `c` of the same objective compares another share",
     ),
+    "no event": ({"credits": [OUTAGES]}, "credits[0].longer_than_s: or more_than_events"),
+    "each of what": (
+        {"credits": [OUTAGES | {"each": "true", "more_than_events": "2"}]},
+        "credits[0].each: pays each outage that is long enough",
+    ),
+    "more than an hour": (
+        {"credits": [HOURS | {"threshold_s": "3600"}]},
+        "credits[0].threshold_s: is more than an hour has",
+    ),
+    "a second more than an hour": (
+        {"credits": [HOURS | {"threshold_s": "3601", "op": ">="}]},
+        "credits[0].threshold_s: is more than an hour has",
+    ),
     "no currency": ({"currency": "XYZ"}, "currency: `XYZ` is no code of ISO 4217"),
     "a currency of the street": ({"currency": "RMB"}, "did you mean CNY?"),
 }
@@ -135,6 +149,10 @@ RIGHT: dict[str, dict[str, Any]] = {
         "pricing": [OF_S],
         "credits": [TIERS],
     },
+    "a whole hour": {"credits": [HOURS | {"threshold_s": "3600", "op": ">="}]},
+    "all but a second": {"credits": [HOURS | {"threshold_s": "3599"}]},
+    "the third outage": {"credits": [OUTAGES | {"more_than_events": "2"}]},
+    "each that is long": {"credits": [OUTAGES | {"longer_than_s": "2", "each": "true"}]},
     "a cap of a base": {"credits": [HOURS | {"cap": {"pct": "100"}, "base": {"amount": "1"}}]},
     "one comparison": {"credits": [TIERS | {"round_share": {"decimals": "1"}}, ROUNDED]},
 }

@@ -10,16 +10,20 @@ from typing import Protocol
 from weighbridge.catalogue.currencies import currencies
 from weighbridge.contract.model import Contract
 from weighbridge.contract.money import (
+    ClockHour,
     CreditTerms,
     Judged,
     LinearShortfall,
     MaintenanceCount,
+    PerEvent,
     RepairSteps,
     Tiers,
 )
 from weighbridge.contract.numerals import exact_text
 
 Problems = Iterator[tuple[str, str]]
+
+HOUR_S = 3600
 
 EARLY_EXIT = "early_exit"
 """The name of the line for the fee of leaving early."""
@@ -149,6 +153,20 @@ def _of_credit(contract: Contract, credit: CreditTerms) -> Problems:
         yield from _of_threshold(contract, credit)
     if isinstance(credit, Tiers):
         yield from _of_rounding(contract, credit)
+    yield from _never_paid(credit)
+
+
+def _never_paid(credit: CreditTerms) -> Problems:
+    """Credits of which no outage fulfils the terms."""
+    match credit:
+        case PerEvent(longer_than_s=None, more_than_events=None):
+            yield "longer_than_s", "or more_than_events is required: nothing would ever be paid"
+        case PerEvent(longer_than_s=None, each=True):
+            yield "each", "pays each outage that is long enough, and longer_than_s is not said"
+        case ClockHour() if credit.threshold_s >= HOUR_S + (credit.op == ">="):
+            yield "threshold_s", "is more than an hour has: nothing would ever be paid"
+        case _:
+            pass
 
 
 def _of_base(contract: Contract, credit: Judged | RepairSteps) -> Problems:
