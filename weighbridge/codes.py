@@ -111,6 +111,7 @@ Flag = Literal[
     "period_under_way",
     "repaired_while_down",
     "said_by_one_side",
+    "service_not_begun",
     "sides_contradict",
     "tier_gap",
     "unknown_time",

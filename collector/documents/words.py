@@ -475,6 +475,10 @@ WORDS: Mapping[str, Word] = {
         "Some of the contracted nodes were not accepted by the end of the period: they are neither judged nor billed.",
         "截至期末部分合同节点尚未验收：不计可用率，不计费。",
     ),
+    "flag.service_not_begun": Word(
+        "Service had not begun by what was told of: nothing is judged or billed.",
+        "截至所获信息，服务尚未开始：不计可用率，不计费。",
+    ),
     "flag.period_under_way": Word(
         "The period is under way: the best case takes all that is to come as up, the worst as it is now.",
         "结算周期尚未结束：最好情形将未到时间全部视为正常，最差情形视为保持当前状态。",

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from weighbridge.contract.scalars import (
     Amount,
+    Count,
     Day,
     Digest,
     Instant,
@@ -56,7 +57,14 @@ class Term(Terms):
     """When the contract holds: half-open, UTC, integer microseconds."""
 
     start_us: Instant = key("from", "First instant.")
-    end_us: Instant = key("to", "First instant after the end.")
+    end_us: Instant = key(
+        "to", "First instant after the end; where months are given, the latest that it can be."
+    )
+    months: Maybe[Count] = clause(
+        "Months from the local day on which service starts (`acceptance.billing_starts`) to the end of service, if that"
+        " is before `to`; until it starts there is no service, and nothing to pay. None: the term ends at `to`.",
+        default=None,
+    )
     renewal: Literal["none", "automatic", "by_agreement"] = clause(
         "How the term goes on after its end.",
         reader=describes("a term that goes on is an amendment"),

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from weighbridge.contract.parties import Tax
-from weighbridge.contract.scalars import Amount, Day, Maybe, Name, Ratio, Switch
+from weighbridge.contract.scalars import Amount, Count, Day, Maybe, Name, Ratio, Switch
 from weighbridge.contract.terms import Terms, clause, key
 
 Proration = Literal["none", "seconds", "days"]
@@ -66,8 +66,12 @@ class Billing(Terms):
     ] = clause(
         "Time of a bill; none: a contract month where objectives name these and no calendar months, else a calendar"
         " month. Those of a contract are counted from the first day of the term. Statements over such periods ask for"
-        " the fees, pay what has no period of its own, and judge rolling objectives; claims by billing cycles count"
-        " them.",
+        " the fees, pay what has no period of its own, and judge rolling objectives; billing cycles are those.",
+        default=None,
+    )
+    month_minutes: Maybe[Count] = clause(
+        "Minutes of a month by which the price of one that is served in part is divided, whatever its length, and no"
+        " more than the price is due: 43200 are 30 days; none: the month's own. What is served whole costs its price.",
         default=None,
     )
     odd_part: Literal["own", "joined"] = clause(

@@ -39,7 +39,7 @@ from weighbridge.settlement.limits import under_limits
 from weighbridge.settlement.longer_service import longer_service
 from weighbridge.settlement.money import ordered
 from weighbridge.settlement.parts import Settled, part_of
-from weighbridge.settlement.periods import Period, instant_text, moment_of
+from weighbridge.settlement.periods import Period, instant_text, moment_of, term_of_s
 from weighbridge.settlement.record import Claim, Record, ToldEvent, Window
 from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.service import silence_accepted_s
@@ -150,6 +150,8 @@ class _Drafting:
         silent_s = silence_accepted_s(self.newest, self.case.events, self.case.last_s)
         if silent_s is not None and self.period.start_s <= silent_s < self.period.end_s:
             flags.add("accepted_by_silence")
+        begins_s, _ = self.case.service(self.newest)
+        flags |= {"service_not_begun"} if begins_s >= term_of_s(self.newest)[1] else set()
         flags |= {"partly_accepted"} if any(map(_in_parts, ruled)) else set()
         floors = [floor for part in parts for floor in part.floors]
         for one, part in zip(ruled, parts, strict=True):

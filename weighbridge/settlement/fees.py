@@ -6,6 +6,7 @@ from datetime import timedelta
 from fractions import Fraction
 
 from weighbridge.contract import Contract, Resource
+from weighbridge.contract.exclusions import MINUTES_OF_DAY
 from weighbridge.contract.money import Base
 from weighbridge.contract.objectives import UnitKind
 from weighbridge.contract.pricing import OF_ALL, Price, Proration
@@ -45,6 +46,7 @@ def part_of_period(rule: Proration, period: Period, service: Interval, zone: str
 class Fees:
     """The fees of one contract for one period, or for the `part` of it that a version of the contract rules.
 
+    `throughout`: whether all of that is served, where the part is one of a month between days of a schedule.
     `steps`: of each line item whose nodes were accepted part by part, how many nodes are in service since when.
     """
 
@@ -53,6 +55,7 @@ class Fees:
     service: Interval
     part: Period
     steps: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    throughout: bool | None = None
 
     def base(self, base: Base, unit: UnitKind | None, resource: str | None = None) -> Fraction:
         """The fee that a credit is a part of, cut to the time of service.
@@ -140,7 +143,8 @@ class Fees:
             part = Period(self.part.label, *served_part_s(self.part, (since_s, end_s)))
             if part.seconds:
                 served = served_part_s(part, self.service)
-                yield price, replace(self, part=part, service=served)
+                whole = self._served_throughout
+                yield price, replace(self, part=part, service=served, throughout=whole)
             since_s = max(since_s, end_s)
             if row is not None:
                 changed = {"price": row.price, "quantity": row.quantity}
@@ -167,7 +171,9 @@ class Fees:
         time = Fraction(0)
         for nodes, since_s in self.steps.get(item.id, [(item.nodes, start_s)]):
             served = (max(since_s, start_s), max(since_s, end_s))
-            time += Fraction(nodes, item.nodes) * replace(self, service=served)._time(price)
+            whole = self._served_throughout and since_s <= start_s
+            mine = replace(self, service=served, throughout=whole)
+            time += Fraction(nodes, item.nodes) * mine._time(price)
         return part * time
 
     def _time(self, price: Price) -> Fraction:
@@ -216,8 +222,23 @@ class Fees:
 
     def due(self, rule: Proration) -> Fraction:
         """The share of the period's fee that is due. Without proration a part still owes no more than its length."""
+        minutes = self.contract.billing.month_minutes
+        if minutes is not None and rule != "none" and not self._served_throughout:
+            return min(Fraction(1), self._served_minutes(rule) / minutes)
         share = part_of_period(rule, self.period, self.service, self.contract.time_zone)
         return share if rule != "none" else share * Fraction(self.part.seconds, self.period.seconds)
+
+    @property
+    def _served_throughout(self) -> bool:
+        if self.throughout is not None:
+            return self.throughout
+        return served_part_s(self.part, self.service) == self.part.interval_s
+
+    def _served_minutes(self, rule: Proration) -> Fraction:
+        if rule == "days":
+            return self.days_of_service(rule) * MINUTES_OF_DAY
+        start_s, end_s = served_part_s(self.period, self.service)
+        return Fraction(end_s - start_s, 60)
 
     def days_of_service(self, rule: Proration) -> Fraction:
         """Local days of the service, each that it touches; or, unless the rule is `days`, of each the part served."""

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from weighbridge.contract import Contract
 from weighbridge.settlement.intervals import Interval
-from weighbridge.settlement.periods import DAY_S, day_start, local_date, term_of_s
+from weighbridge.settlement.periods import DAY_S, day_start, local_date, months_later, term_of_s
 from weighbridge.settlement.record import ToldEvent
 from weighbridge.settlement.working_days import days_later
 
@@ -22,10 +22,18 @@ ACCEPTED, DELIVERED, REFUSED = "acceptance_signed", "delivered", "acceptance_ref
 
 
 def service_of_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) -> Interval:
-    """From the event that the contract names, or the start of the term where there was none, to the end of the term."""
-    begins, ends = term_of_s(contract)
+    """From the event that the contract names, or the start of the term where there was none, to the end of the term.
+
+    Where the term runs from that event, to so many months after it; and nothing before.
+    """
+    (begins, ends), months = term_of_s(contract), contract.term.months
     started = start_of_s(contract, events, as_of_s)
-    return (begins if started is None else max(started, begins), ends)
+    if months is None:
+        return (begins if started is None else max(started, begins), ends)
+    if started is None:
+        return ends, ends
+    since, zone = max(started, begins), contract.time_zone
+    return since, min(ends, day_start(months_later(local_date(since, zone), months), zone))
 
 
 def start_of_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) -> int | None:

@@ -1,5 +1,7 @@
 """Bills of quarters and years, of the calendar and of a contract, and what incomplete periods are part of."""
 
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +13,8 @@ from weighbridge.contract.money import ClaimTerms
 from weighbridge.settlement.claims import deadline_s
 from weighbridge.settlement.invoice import invoice_of
 from weighbridge.settlement.period_labels import label_after, label_before, named
-from weighbridge.settlement.periods import calendar_month, instant_text, periods_within
+from weighbridge.settlement.periods import calendar_month, instant_text, periods_within, seconds_of
+from weighbridge.settlement.record import ToldEvent
 
 MONTH = {"unit": "node_month", "price": "310"}
 
@@ -122,13 +125,55 @@ def test_a_month_that_the_end_of_the_term_cuts_costs_its_part() -> None:
     assert asked("2028-01-17", billed("contract_month"), MONTH)["r"] == "250.00"
 
 
+@pytest.mark.parametrize(
+    ("label", "days"), [("2026-10", 15), ("2026-11", 30), ("2027-10", 16), ("2027-11", 0)]
+)
+def test_a_term_of_months_runs_from_the_day_of_acceptance(label: str, days: int) -> None:
+    """Twelve months from 17 October, at 10 a day; before acceptance nothing is in service, and it is flagged."""
+    price = {"unit": "P_day", "price": "10"}
+    term = {"from": "2026-01-01T00:00:00Z", "to": "2028-01-01T00:00:00Z", "months": "12"}
+    accepted = ToldEvent("acceptance_signed", seconds_of(datetime(2026, 10, 17, tzinfo=UTC)))
+    period = calendar_month(label, "UTC")
+    found = statement(price, period=period, term=term, events=(accepted,))
+    assert Decimal(found.parts[0].fees[0].net) == 10 * days
+    assert "service_not_begun" not in found.flags
+    silent = statement(price, period=period, term=term)
+    assert silent.parts[0].fees[0].net == "0.00"
+    assert "service_not_begun" in silent.flags
+
+
+@pytest.mark.parametrize(
+    ("start", "proration", "fee"),
+    [
+        ("2026-10-01T00:00:00Z", "seconds", "300.00"),
+        ("2026-10-01T00:01:00Z", "seconds", "300.00"),
+        ("2026-10-02T12:00:00Z", "seconds", "295.00"),
+        ("2026-10-17T00:00:00Z", "seconds", "150.00"),
+        ("2026-10-17T18:00:00Z", "days", "150.00"),
+    ],
+)
+def test_a_month_served_in_part_is_divided_by_minutes_that_the_contract_names(
+    start: str, proration: str, fee: str
+) -> None:
+    """300 a month of 43,200 minutes, 10 a day: of October's 31 days 31, all but a minute, 29.5, and 15."""
+    term = {"from": start, "to": "2028-02-11T00:00:00Z"}
+    terms: dict[str, Any] = {
+        "billing": {"month_minutes": "43200"},
+        "term": term,
+        "effective": start,
+    }
+    price = {"unit": "node_month", "price": "300", "proration": proration}
+    [line] = statement(price, period=calendar_month("2026-10", "UTC"), **terms).parts[0].fees
+    assert line.net == fee
+
+
 def test_the_months_of_a_quarter_that_is_billed_ask_for_nothing() -> None:
     contract = billed("calendar_quarter")
     assert asked("2026-11", contract, MONTH) == {"r": "310.00", "asked": "0.00"}
 
 
 def test_a_minimum_is_that_of_each_month_or_of_the_bill() -> None:
-    """Two months of 310, fifteen days of 150: 10, 10 and 170 to the least of each month, or 230 to that of the bill."""
+    """Two months of 310 and fifteen days of 150: 10, 10 and 170 to the least of each month, 230 to the bill's."""
     least, contract = MONTH | {"minimum": "320"}, billed("calendar_quarter")
     assert asked("2026-Q4", contract, least)["minimum"] == "190.00"
     whole = least | {"minimum": "1000", "minimum_per": "bill"}

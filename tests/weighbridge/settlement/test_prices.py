@@ -17,7 +17,7 @@ from weighbridge.settlement.case import Notices
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.invoice import invoice_of
 from weighbridge.settlement.periods import Period, calendar_month, calendar_year
-from weighbridge.settlement.record import Record, Span
+from weighbridge.settlement.record import Record, Span, ToldEvent
 from weighbridge.settlement.settle import settle
 from weighbridge.settlement.statement import FeeLine, Statement
 
@@ -166,7 +166,11 @@ def fees(
 
 
 def statement(
-    *prices: dict[str, Any], bad: int = 0, period: Period = OCTOBER, **more: Any
+    *prices: dict[str, Any],
+    bad: int = 0,
+    period: Period = OCTOBER,
+    events: tuple[ToldEvent, ...] = (),
+    **more: Any,
 ) -> Statement:
     file = written(TERMS | {"pricing": list(prices), "credits": []} | more)
     version = Version(loaded(file), file, 0, LONG_AFTER_S * SECOND)
@@ -181,7 +185,7 @@ def statement(
     ]
     as_of_us = (period.end_s + 40 * DAY) * SECOND
     nodes = ["n1"] if len(more.get("resources", [ITEM])) == 1 else ["n1", "n2", "n3", "n4"]
-    return draft([version], holders(nodes), rows, Notices(), period, as_of_us)
+    return draft([version], holders(nodes), rows, Notices(events=events), period, as_of_us)
 
 
 def test_a_year_s_invoice_asks_for_nothing_that_its_months_billed() -> None:
