@@ -1,9 +1,11 @@
 """What is leased: cards, nodes, how they are joined, what they must reach and who may use them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from fractions import Fraction
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
+
+from pydantic import model_validator
 
 from weighbridge.catalogue.readings import READING
 from weighbridge.catalogue.tables import Sku, skus
@@ -137,7 +139,9 @@ class Capacity(Terms):
         reader=describes("names what P are counted in; challenges prove arithmetic"),
         default="nameplate",
     )
-    per_gpu: Ratio = clause("P of one GPU.")
+    per_gpu: Ratio = clause(
+        "P of one GPU; left out, those of the card in the SKU table: nameplate FP16, BF16 or INT8, twice that if sparse."
+    )
     contracted: Maybe[Ratio] = clause(
         "P promised; none: that of all contracted GPUs.", default=None
     )
@@ -269,6 +273,20 @@ class Batch(Terms):
     value: Amount = clause("Its value in money, of which damages for delay are a share.")
 
 
+def _nameplate(key: str, precision: str, told: Mapping[str, Any]) -> Fraction | None:
+    """P of a card by the table; None: it has none of that arithmetic."""
+    card = skus().get(key)
+    if card is None or told.get("basis", "nameplate") != "nameplate":
+        return None
+    dense = {
+        "fp16": card.dense_f16_teraops,
+        "bf16": card.dense_f16_teraops,
+        "int8": card.dense_i8_teraops,
+    }.get(precision)
+    times = 2 if told.get("sparsity") == "sparse" else 1
+    return None if dense is None else Fraction(dense * times, 1000)
+
+
 class Resource(Terms):
     """A line item: equal nodes of equal cards."""
 
@@ -320,6 +338,19 @@ class Resource(Terms):
         "Where the nodes stand.", reader=describes("see there"), default=None
     )
     delivery: tuple[Batch, ...] = clause("Delivery in parts; empty: at the start.", default=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _capacity_of_the_card(cls, given: Any) -> Any:
+        """What the capacity leaves out is the card's own."""
+        match given:
+            case {
+                "accelerator": {"sku": str(key)},
+                "capacity": {"precision": str(precision)} as told,
+            }:
+                worth = None if "per_gpu" in told else _nameplate(key, precision, told)
+                return given if worth is None else given | {"capacity": told | {"per_gpu": worth}}
+        return given
 
     @property
     def places(self) -> int:

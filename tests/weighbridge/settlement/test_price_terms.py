@@ -91,6 +91,22 @@ def test_what_is_delivered_is_billed(unit: str, price: str, quantity: str, amoun
     assert fee.precision == ("FP16 dense" if unit.startswith("P_") else None)
 
 
+@pytest.mark.parametrize(
+    ("precision", "sparsity", "amount"),
+    [("fp16", "dense", "197.80"), ("int8", "dense", "395.80"), ("bf16", "sparse", "395.60")],
+)
+def test_p_that_a_contract_leaves_out_are_those_of_the_card(
+    precision: str, sparsity: str, amount: str
+) -> None:
+    """Two H800, of 0.989 P in FP16 and 1.979 in INT8, at 100 a P and month."""
+    capacity = {"precision": precision, "sparsity": sparsity}
+    lot = ITEM | {"accelerator": {"sku": "H800-SXM-80GB"}, "capacity": capacity}
+    assert gross({"unit": "P_month", "price": "100"}, resources=[lot]) == [amount]
+    for unknown in (capacity | {"precision": "fp64"}, capacity | {"basis": "measured"}):
+        with pytest.raises(ContractError, match="per_gpu: is required"):
+            contract_of(TERMS | {"resources": [lot | {"capacity": unknown}]})
+
+
 def test_steps_of_what_is_delivered_go_by_what_was() -> None:
     """1,116 of 1,488 hours: 1,000 at 1.00 and 116 at 0.50."""
     steps = [{"above": "1000", "price": "0.5"}]
