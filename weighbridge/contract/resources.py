@@ -140,7 +140,7 @@ class Capacity(Terms):
         default="nameplate",
     )
     per_gpu: Ratio = clause(
-        "P of one GPU; left out, those of the card in the SKU table: nameplate FP16, BF16 or INT8, twice that if sparse."
+        "P of one GPU; left out, the nameplate FP16, BF16 or INT8 of the card in the SKU table, twice if sparse."
     )
     contracted: Maybe[Ratio] = clause(
         "P promised; none: that of all contracted GPUs.", default=None
@@ -343,14 +343,13 @@ class Resource(Terms):
     @classmethod
     def _capacity_of_the_card(cls, given: Any) -> Any:
         """What the capacity leaves out is the card's own."""
-        match given:
-            case {
-                "accelerator": {"sku": str(key)},
-                "capacity": {"precision": str(precision)} as told,
-            }:
-                worth = None if "per_gpu" in told else _nameplate(key, precision, told)
-                return given if worth is None else given | {"capacity": told | {"per_gpu": worth}}
-        return given
+        if not isinstance(given, dict):
+            return given
+        card, told = given.get("accelerator"), given.get("capacity")
+        if not isinstance(card, dict) or not isinstance(told, dict) or "per_gpu" in told:
+            return given
+        worth = _nameplate(str(card.get("sku")), str(told.get("precision")), told)
+        return given if worth is None else given | {"capacity": told | {"per_gpu": worth}}
 
     @property
     def places(self) -> int:
