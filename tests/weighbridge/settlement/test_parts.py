@@ -173,7 +173,8 @@ def test_an_hour_that_an_amendment_cuts_is_free_once(from_s: int, to_s: int, hou
     edge = EDGE + 1800
     kind = {"id": "c", "objective": "a", "kind": "clock_hour", "owed_when": "below_threshold"}
     credit = kind | {"threshold_s": "900", "op": ">=", "hour_price": "7"}
-    amendment = {"version": "2", "supersedes": "1", "effective": instant_text(edge)}
+    amendment: dict[str, Any] = {"version": "2", "supersedes": "1"}
+    amendment |= {"effective": instant_text(edge)}
     terms: dict[str, Any] = {"credits": [credit | PLENTY]}
     versions = [version(TERMS, until_s=edge, **terms), version(TERMS, edge, **(terms | amendment))]
     down = row("n1", 0, edge - START + from_s, edge - START + to_s, State.DOWN)

@@ -239,7 +239,7 @@ def _earned(credit: Json, outages: list[tuple[int, Seconds]]) -> Fraction:
     match credit["kind"]:
         case "colo_power":
             longer = sum(length > credit["longer_than_s"] for length, _ in lasting)
-            return Fraction(credit["amount_per_amp"]) * credit["amps"] * longer
+            return Fraction(credit["amount_per_amp"]) * int(credit["amps"]) * int(longer)
         case "hourly_multiple":
             price = Fraction(credit["hour_price"]) * credit["multiple"] / 3600
             paid = (price * piece.bit_count() for _, piece in lasting)
@@ -250,4 +250,4 @@ def _earned(credit: Json, outages: list[tuple[int, Seconds]]) -> Fraction:
             one = (1 << 3600) - 1
             seconds = ((bad >> hour * 3600 & one).bit_count() for hour in hours)
             free = sum(found > credit["threshold_s"] for found in seconds)
-            return Fraction(credit["hour_price"]) * free
+            return Fraction(credit["hour_price"]) * int(free)
