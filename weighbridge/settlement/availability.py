@@ -7,7 +7,7 @@ Unknown and contested time keep their place to the last step: where the contract
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 
 from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.condition import is_up
@@ -32,7 +32,7 @@ from weighbridge.settlement.maintenance import admitted
 from weighbridge.settlement.period_labels import margin_s, periods_around
 from weighbridge.settlement.periods import Period, served_part_s
 from weighbridge.settlement.readings import cut, readings, unbeaten
-from weighbridge.settlement.record import Record, Span
+from weighbridge.settlement.record import Record, Span, Window
 from weighbridge.settlement.rolling import Breach, Rolling
 
 OF_CONTRADICTED: Mapping[Contradicted, Policy] = {
@@ -223,18 +223,25 @@ class Measurement:
     whole: Period
     free_used_s: FreeUsed = NOTHING_USED
 
-    def measures(self) -> list[Measure]:
-        """One per unit for `per_unit`, else one for all."""
+    def measures(self) -> Iterator[Measure]:
+        """One per unit for `per_unit`, else one for all; each judged when it is asked for."""
         if self.objective.scope == "per_unit":
-            return [self.alone(unit).judge(unit, (unit,)) for unit in self.units]
-        return [self.judge(self.objective.scope, tuple(self.units))]
+            return (self.alone(unit).judge(unit, (unit,)) for unit in self.units)
+        return iter((self.judge(self.objective.scope, tuple(self.units)),))
 
     def alone(self, unit: str) -> "Measurement":
         """Over the unit's own service, where that starts later than the contract's."""
         start_s = self.record.accepted.get(unit, self.service[0])
-        if start_s <= self.service[0]:
-            return self
-        return replace(self, service=(start_s, max(start_s, self.service[1])))
+        return self if start_s <= self.service[0] else self._since(start_s)
+
+    @cached_property
+    def _since(self) -> Callable[[int], "Measurement"]:
+        """One for all units that start at an instant."""
+
+        def since(start_s: int) -> Measurement:
+            return replace(self, service=(start_s, max(start_s, self.service[1])))
+
+        return cache(since)
 
     def seconds(self) -> Mapping[str, int]:
         """Of all units in the served part of the period, what is to come left out, by what became of them."""
@@ -252,6 +259,22 @@ class Measurement:
         if terms is None or terms.max_s_per_period is None:
             return ()
         return tuple(periods_around(self.contract, self.whole, margin_s(self.contract)))
+
+    @cached_property
+    def _admitted(self) -> Callable[[tuple[Window, ...]], Intervals]:
+        """What windows exclude: reckoned once for all units that have the same."""
+
+        def excluded(windows: tuple[Window, ...]) -> Intervals:
+            return admitted(
+                self.contract.maintenance,
+                windows,
+                self.whole,
+                self.contract.time_zone,
+                self.service,
+                self.beside,
+            )
+
+        return cache(excluded)
 
     @cached_property
     def known(self) -> Record:
@@ -337,7 +360,17 @@ class Measurement:
 
     def rule(self, held: Policy) -> Rule:
         """What a span is, time that the contract holds taken as this."""
-        return partial(_counts_as, self.contract, self.objective, held=held)
+        return self._rules(held)
+
+    @cached_property
+    def _rules(self) -> Callable[[Policy], Rule]:
+        """Each word that spans say is weighed once: they are many, and say the same."""
+
+        def rule(held: Policy) -> Rule:
+            weigh = cache(partial(_counts_as, self.contract, self.objective, held=held))
+            return lambda span: weigh(span.state, span.cause, span.unheard)
+
+        return cache(rule)
 
     def _all(self, unit: str) -> tuple[Span, ...]:
         return self.known.by_unit.get(unit, ())
@@ -459,16 +492,8 @@ class Measurement:
         found = (_counted_s(span, self.objective) for span in spans if rule(span) == "down")
         counted = clip(union(found), self.service)
         excluded = _excluded(self.contract, spans, rule)
-        windows = admitted(
-            self.contract.maintenance,
-            self.record.windows,
-            unit,
-            self.whole,
-            self.contract.time_zone,
-            self.service,
-            self.beside,
-        )
-        excluded = union(excluded, windows)
+        windows = tuple(window for window in self.record.windows if window.concerns(unit))
+        excluded = union(excluded, self._admitted(windows))
         bad = BadTime(subtraction(counted, excluded), excluded)
         return (
             bad if within is None else BadTime(clip(bad.down, within), clip(bad.excluded, within))
@@ -617,12 +642,19 @@ def _pairs(spans: Iterable[Span]) -> Iterator[Interval]:
     return ((span.start_s, span.end_s) for span in spans)
 
 
-def _counts_as(contract: Contract, objective: Availability, span: Span, held: Policy) -> Policy:
+def _counts_as(
+    contract: Contract,
+    objective: Availability,
+    state: State,
+    cause: str,
+    unheard: tuple[State, str] | None,
+    held: Policy,
+) -> Policy:
     """What the contract makes of a span; `held` where it holds it, or holds between what was told late and unknown."""
-    told = _state_as(contract, objective, span.state, span.cause, held)
-    if span.unheard is None:
+    told = _state_as(contract, objective, state, cause, held)
+    if unheard is None:
         return told
-    return held if held == _state_as(contract, objective, *span.unheard, held) else told
+    return held if held == _state_as(contract, objective, *unheard, held) else told
 
 
 def _state_as(

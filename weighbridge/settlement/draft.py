@@ -43,7 +43,7 @@ from weighbridge.settlement.periods import Period, instant_text, moment_of, term
 from weighbridge.settlement.record import Claim, Record, ToldEvent, Window
 from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.service import silence_accepted_s
-from weighbridge.settlement.settle import settle
+from weighbridge.settlement.settle import PartSettlement
 from weighbridge.settlement.statement import LateEvidence, Part, Statement, SwapLine
 from weighbridge.settlement.unseen import has_unseen, with_unseen, without_late
 from weighbridge.settlement.usage import Totals, totals
@@ -206,22 +206,28 @@ class _Drafting:
         )
 
     def _rests_on_unseen(self, ruled: Sequence[Settled]) -> bool:
-        """Whether time that nobody saw decides an amount or a verdict. Settles twice more where there is such time."""
+        """Whether time that nobody saw decides a verdict or an amount. Where there is such time it settles twice more,
+        and no further than to the first unit that fares otherwise."""
         if not any(has_unseen(one.record, one.part) for one in ruled):
             return False
-        return self._as_if(ruled, "up") != self._as_if(ruled, "down")
-
-    def _as_if(self, ruled: Sequence[Settled], unseen: Policy) -> Sequence[object]:
-        """What amounts and verdicts would be if that time counted so, and all were claimed."""
-        settled: list[Settlement] = []
+        up: list[Settlement] = []
+        down: list[Settlement] = []
         for one in ruled:
-            contract = with_unseen(one.version.contract, unseen)
-            record = replace(without_late(one.weighed.record), claims=(self._claim_of_all(),))
-            settled.append(self._settlement(contract, record, one.part, one.weighed.units, settled))
-        return [
-            (one.lowest, one.highest, *(result.verdict for result in one.results))
-            for one in settled
-        ]
+            as_up, as_down = self._as_if(one, "up", up), self._as_if(one, "down", down)
+            pairs = zip(as_up.each_result(), as_down.each_result(), strict=True)
+            if any(better.verdict != worse.verdict for better, worse in pairs):
+                return True
+            up.append(as_up.settlement())
+            down.append(as_down.settlement())
+            if (up[-1].lowest, up[-1].highest) != (down[-1].lowest, down[-1].highest):
+                return True
+        return False
+
+    def _as_if(self, one: Settled, unseen: Policy, before: Sequence[Settlement]) -> PartSettlement:
+        """As if that time counted so, and all were claimed."""
+        contract = with_unseen(one.version.contract, unseen)
+        record = replace(without_late(one.weighed.record), claims=(self._claim_of_all(),))
+        return self._part(contract, record, one.part, one.weighed.units, before)
 
     def _all(
         self, ruled: Sequence[tuple[tuple[Version, Period], Totals]], late: Late | None = None
@@ -253,9 +259,9 @@ class _Drafting:
             part=part,
             service=case.service(contract),
             served=case.served(version, part),
-            settlement=self._settlement(
+            settlement=self._part(
                 contract, record, part, weighed.units, [one.settlement for one in before]
-            ),
+            ).settlement(),
             record=replace(record, windows=record.windows_by(case.cutoff_s)),
             units=weighed.units,
             weighed=weighed,
@@ -278,23 +284,23 @@ class _Drafting:
         bare = version.contract.model_copy(update=dict.fromkeys(PAID, nothing) | promises)
         return longer._settled(replace(version, contract=bare), ruled, used, (), None)
 
-    def _settlement(
+    def _part(
         self,
         contract: Contract,
         record: Record,
         part: Period,
         units: Mapping[str, tuple[str, ...]],
         before: Sequence[Settlement],
-    ) -> Settlement:
-        return settle(
-            contract=contract,
-            record=record,
-            period=part,
-            units=units,
-            as_of_s=self.case.as_of_s,
-            service=self.case.service(contract),
-            whole=self.period,
-            before=before,
+    ) -> PartSettlement:
+        return PartSettlement(
+            contract,
+            record,
+            part,
+            units,
+            self.case.as_of_s,
+            self.case.service(contract),
+            self.period,
+            tuple(before),
         )
 
     def _swaps(self) -> tuple[SwapLine, ...]:

@@ -1,9 +1,10 @@
 """What a period costs: for the base of a credit, and for metered service."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from fractions import Fraction
+from functools import cache, cached_property
 
 from weighbridge.contract import Contract, Resource
 from weighbridge.contract.exclusions import MINUTES_OF_DAY
@@ -62,6 +63,14 @@ class Fees:
 
         `unit`: whose fee, of the line item `resource`; None: of all of it. A base of the contract is all that it pays.
         """
+        return self._base(base, unit, resource)
+
+    @cached_property
+    def _base(self) -> Callable[[Base, UnitKind | None, str | None], Fraction]:
+        """Reckoned once for all units that are alike."""
+        return cache(self._reckoned)
+
+    def _reckoned(self, base: Base, unit: UnitKind | None, resource: str | None) -> Fraction:
         if base.amount is not None:
             return Fraction(base.amount) * self.due(base.proration)
         whose = (None, None) if base.of == "contract" else (unit, resource)

@@ -122,7 +122,7 @@ def _parts(
             before.append(judging.settlement())
             found: Sequence[Result] = before[-1].results
         else:
-            found = judging.results(wanted)
+            found = list(judging.results(wanted))
         measured = (
             Measurement(contract, promise, record, part, units[promise.id], service, case.period)
             for promise in contract.availability

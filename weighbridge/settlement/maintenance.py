@@ -41,15 +41,13 @@ class Admission:
 def admitted(
     terms: Maintenance | None,
     windows: Iterable[Window],
-    unit: str,
     period: Period,
     zone: str,
     service: Interval,
     beside: Sequence[Period] = (),
 ) -> Intervals:
-    """The time that maintenance excludes for a unit. Each period has its own cap, used up by windows in it alone."""
-    mine = [window for window in windows if window.concerns(unit)]
-    ruled = rulings(terms, mine, period, zone, service, beside)
+    """The time that the windows of a unit exclude. Each period has its own cap, used up by windows in it alone."""
+    ruled = rulings(terms, windows, period, zone, service, beside)
     return union(*(one.excluded for one in ruled))
 
 

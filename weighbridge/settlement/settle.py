@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 
 from weighbridge.codes import Flag
@@ -20,6 +20,7 @@ from weighbridge.contract.money import (
     LostWork,
     MaintenanceCount,
     RepairSteps,
+    Stacking,
 )
 from weighbridge.contract.quality import Performance
 from weighbridge.settlement import flags
@@ -104,11 +105,9 @@ def settle(
     period is used up.
     """
     served = service or term_of_s(contract)
-    found = PartSettlement(
+    return PartSettlement(
         contract, record, period, units, as_of_s, served, whole or period, tuple(before)
     ).settlement()
-    check_settlement(contract, found)
-    return found
 
 
 @dataclass(frozen=True)
@@ -152,8 +151,32 @@ class PartSettlement:
         """The fees of the whole period, as if there were service throughout."""
         return Fees(self.contract, self.whole, self.whole.interval_s, self.whole)
 
+    @cached_property
+    def days(self) -> int:
+        """Local days that the whole period touches."""
+        return sum(1 for _ in days_within(self.whole.interval_s, self.contract.time_zone))
+
+    @cached_property
+    def _judged(self) -> tuple[list[Result], Iterator[Result]]:
+        """The results so far, and those to come."""
+        return [], self.results(frozenset(one.id for one in self.contract.availability))
+
+    def each_result(self) -> Iterator[Result]:
+        """Of each unit, judged when it is asked for, and once."""
+        judged, others = self._judged
+        yield from judged
+        for result in others:
+            judged.append(result)
+            yield result
+
     def settlement(self) -> Settlement:
-        results = self.results(frozenset(one.id for one in self.contract.availability))
+        """Raises BrokenInvariantError where it would contradict itself."""
+        found = self._settlement()
+        check_settlement(self.contract, found)
+        return found
+
+    def _settlement(self) -> Settlement:
+        results = list(self.each_result())
         probed = [self._probed(terms) for terms in self.contract.performance]
         worst, best = self.spent
         context, better = self._context("down", worst), self._context("up", best)
@@ -192,10 +215,10 @@ class PartSettlement:
     def _owed_for_events(self, context: RemedyContext) -> list[Capped]:
         return [*remedies(context), *_damages(context, "provider")] if self.bills else []
 
-    def results(self, objectives: frozenset[str]) -> list[Result]:
-        """The results of the units of these objectives."""
+    def results(self, objectives: frozenset[str]) -> Iterator[Result]:
+        """The results of the units of these objectives, each judged when it is asked for."""
         promises = (one for one in self.contract.availability if one.id in objectives)
-        return [result for promise in promises for result in self._results(promise)]
+        return (result for promise in promises for result in self._results(promise))
 
     def _flags(self) -> list[Flag]:
         units = {unit for names in self.units.values() for unit in names}
@@ -232,7 +255,7 @@ class PartSettlement:
             line(part, together[_remedy_of(part)], self.contract.rounding) for part in parts
         )
 
-    def _results(self, promise: Availability, record: Record | None = None) -> list[Result]:
+    def _results(self, promise: Availability, record: Record | None = None) -> Iterator[Result]:
         """`record`: other than what is known."""
         measurement = Measurement(
             self.contract,
@@ -244,7 +267,7 @@ class PartSettlement:
             self.whole,
             (self.spent[0].free_of_objectives, self.spent[1].free_of_objectives),
         )
-        return [self._result(one) for one in measurement.measures()]
+        return map(self._result, measurement.measures())
 
     def _result(self, one: Measure) -> Result:
         if self.whole.kind not in (None, self.contract.judged_over(one.objective)):
@@ -313,12 +336,11 @@ class PartSettlement:
         fees = self.fees if unit is None else self._fees_of(one.unit)
         base = fees.base(credit.base, unit, promise.resource)
         before = spent.before.get((credit.id, one.unit), UsedBefore())
-        days = sum(1 for _ in days_within(self.whole.interval_s, self.contract.time_zone))
         whole = self.whole_fees.base(credit.base, unit, promise.resource)
         units = len(self.units[promise.id]) if promise.scope == "pooled" else 1
         facts = replace(
             facts_of(outcome, self.contract, self.period, promise, base, before),
-            day_fee=whole / days,
+            day_fee=whole / self.days,
             second_fee=whole / (self.whole.seconds * units),
         )
         adds = worth(credit, self.period)
@@ -343,9 +365,18 @@ class PartSettlement:
 
     def _fees_of(self, unit: str) -> Fees:
         """Over the unit's own service, where that starts later than the contract's."""
-        start_s, end_s = self.fees.service
-        start_s = max(start_s, self.given.accepted.get(unit, start_s))
-        return replace(self.fees, service=(start_s, max(start_s, end_s)))
+        start_s = self.fees.service[0]
+        own_s = self.given.accepted.get(unit, start_s)
+        return self.fees if own_s <= start_s else self._fees_since(own_s)
+
+    @cached_property
+    def _fees_since(self) -> Callable[[int], Fees]:
+        """One for all units that start at an instant."""
+
+        def since(start_s: int) -> Fees:
+            return replace(self.fees, service=(start_s, max(start_s, self.fees.service[1])))
+
+        return cache(since)
 
     def _dues(
         self, results: list[Result], others: Sequence[Line], at_best: Sequence[Line]
@@ -459,8 +490,11 @@ class PartSettlement:
         return Fraction(rounded)
 
     def _claim_terms(self, credit: str) -> ClaimTerms:
-        own = next((one.claim for one in self.contract.credits if one.id == credit), None)
-        return self.contract.claim if own is None else own
+        return self._own_claims.get(credit) or self.contract.claim
+
+    @cached_property
+    def _own_claims(self) -> Mapping[str, ClaimTerms | None]:
+        return {one.id: one.claim for one in self.contract.credits}
 
     def _stacked(self, remedies: list[Remedies]) -> Fraction | None:
         kept = self._kept(remedies)
@@ -474,8 +508,13 @@ class PartSettlement:
                 return None
             of_credits[credit] = of_credits.get(credit, NOTHING_DUE) + exact
         amounts = [Remedy("", credit, exact) for credit, exact in of_credits.items()]
-        found = stack(self.contract.stacking.model_copy(update={"cap": None}), amounts)
+        found = stack(self._beside, amounts)
         return {one.objective: one.amount for one in found.kept}
+
+    @cached_property
+    def _beside(self) -> Stacking:
+        """Which remedies of a unit stand beside each other: their cap is that of all units together."""
+        return self.contract.stacking.model_copy(update={"cap": None})
 
     def _total(
         self, amounts: list[Fraction | None], spent: Fraction

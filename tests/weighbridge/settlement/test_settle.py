@@ -65,7 +65,7 @@ def measures(
     terms: Contract, record: Record, units: Sequence[str] = UNITS, period: Period = APRIL
 ) -> list[Measure]:
     promise, service = terms.availability[0], term_of_s(terms)
-    return Measurement(terms, promise, record, period, units, service, period).measures()
+    return list(Measurement(terms, promise, record, period, units, service, period).measures())
 
 
 def settled(terms: Contract, record: Record, as_of: int = LATER) -> Settlement:

@@ -149,7 +149,8 @@ def rolled(terms: Given, timeline: Given, _: Json) -> Json:
     moved = [outcome.moving for outcome in outcomes if outcome.moving is not None]
     [unit] = units
     zone, term = contract.time_zone, term_of_s(contract)
-    excluded = admitted(contract.maintenance, record.windows, unit, wide, zone, term)
+    mine = [window for window in record.windows if window.concerns(unit)]
+    excluded = admitted(contract.maintenance, mine, wide, zone, term)
     down = subtraction(union((span.start_s, span.end_s) for span in record.spans), excluded)
     months = sorted(
         {f"{local_date(edge, contract.time_zone):%Y-%m}" for pair in down for edge in pair}
