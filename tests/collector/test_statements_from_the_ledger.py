@@ -398,6 +398,7 @@ def test_payments_that_the_parties_tell_of_stand_on_the_statement(settle: Settle
     assert first.deposit is not None
     assert first.payments.left == ("10.00", "10.00")  # 1000, less 990 that are set off
     log.add(EntryKind.STATEMENT, issued(asked, first))
+    now = first
     for second, party in ((10, "L"), (20, "P")):
         log.tick(now_s + second)
         log.add(EntryKind.NOTICE, spoken(party, "fee_paid", period="2026-10", amount="10.00"))

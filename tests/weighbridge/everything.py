@@ -378,6 +378,11 @@ def under_way() -> Statement:
     return drafted(rows, notices, days=10 - MAY.seconds // DAY, **more)
 
 
+def not_begun() -> Statement:
+    """A term of months that runs from acceptance, which nobody told of."""
+    return drafted(month(), Notices(), term=TERMS["term"] | {"months": "12"})
+
+
 def told() -> Statement:
     """A statement that tells what each party said, and of one that was issued before, by other versions."""
     judges = (VersionSince("judge/0"), VersionSince("judge/1", "2026-05-20T00:00:00Z"))
@@ -566,6 +571,7 @@ STATEMENTS = {
     "rulings": rulings,
     "told": told,
     "under_way": under_way,
+    "not_begun": not_begun,
     "of_replay": of_replay,
 }
 DOCUMENTS = {"delivery": delivery, "nothing": nothing, "whole": whole, "acceptance": acceptance}
