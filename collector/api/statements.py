@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import partial
 
 from aiohttp import web
 
@@ -120,7 +121,7 @@ class SettlementApi:
         except StatementError as error:
             raise Problem("malformed", str(error)) from error
         times = (start_s * MICROSECONDS, as_of_s * MICROSECONDS)
-        rows = await asyncio.to_thread(self._statements.contested, contract, *times)
+        rows = await self._statements.apart(partial(self._statements.contested, contract, *times))
         return web.json_response({"items": [asdict(row) for row in rows], "after": None})
 
     async def claims(self, request: web.Request) -> web.Response:
@@ -216,7 +217,7 @@ class SettlementApi:
             refuse_nothing(asked)
         except StatementError as error:
             raise Problem("malformed", str(error)) from error
-        return asked, await asyncio.to_thread(asked.statement)
+        return asked, await self._statements.apart(asked.statement)
 
 
 async def _rendered(name: str, document: Document, language: Language = "en") -> web.Response:

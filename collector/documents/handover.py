@@ -7,6 +7,7 @@ it is asked for.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -64,7 +65,7 @@ class Handover:
 
     async def delivery(self, contract: str, as_of_s: int | None) -> DeliveryNote:
         """As known at the end of a second: by default the newest. Raises StatementError, HandoverError."""
-        inputs = await asyncio.to_thread(self._delivery, contract, as_of_s)
+        inputs = await self._statements.apart(partial(self._delivery, contract, as_of_s))
         return _NOTE.validate_json(await self._made(inputs))
 
     async def acceptance(
@@ -74,7 +75,7 @@ class Handover:
 
         Raises StatementError, HandoverError.
         """
-        inputs = await asyncio.to_thread(self._acceptance, contract, window, as_of_s)
+        inputs = await self._statements.apart(partial(self._acceptance, contract, window, as_of_s))
         return _CERTIFICATE.validate_json(await self._made(inputs))
 
     def _delivery(self, contract: str, as_of_s: int | None) -> HandoverInputs:

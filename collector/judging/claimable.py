@@ -64,7 +64,7 @@ class Accounts:
         found: list[Claimable] = []
         for label in self._ended(self._contracts()[name]):
             asked = self._statements.ask(name, label)
-            found += claimable(await asyncio.to_thread(asked.bare))
+            found += claimable(await self._statements.apart(asked.bare))
         return found
 
     async def _worked_out(self, name: str) -> Account:
@@ -72,7 +72,7 @@ class Accounts:
         running, to_next = None, None
         for period in periods_within(contract.billed_by, contract, now_s, now_s + 1):
             asked = self._statements.ask(name, period.label)
-            running = await asyncio.to_thread(asked.bare)
+            running = await self._statements.apart(asked.bare)
             to_next = to_next_tier_s(contract, running)
         return Account(running, await self.claims(name), to_next)
 

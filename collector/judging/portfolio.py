@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 from collector.judging.live import LiveFleet
 from collector.judging.statements import (
@@ -151,7 +152,7 @@ class Audits:
             for name in sorted(names):
                 asked += self._asked(name, as_of_us)
                 await asyncio.sleep(0)
-            self._last = {key: await asyncio.to_thread(self._made, asked, as_of_us)}
+            self._last = {key: await self._statements.apart(partial(self._made, asked, as_of_us))}
             return self._last[key]
 
     def _asked(self, name: str, as_of_us: int) -> Iterator[LeaseRequest]:

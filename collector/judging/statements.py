@@ -5,13 +5,16 @@ and from whichever ledger was folded from the same log. Of a period under way it
 that grew, too, where that can be told: as of the newest instant, and as of one at which a statement was issued.
 """
 
+import asyncio
 import heapq
+import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from collector.judging.live import LiveFleet
 from collector.log.commits import CommittedEntry
@@ -38,6 +41,9 @@ from weighbridge.settlement.restatement import since_issued
 from weighbridge.settlement.statement import AnswerLine, Statement
 
 logger = logging.getLogger("weighbridge.settling")
+Made = TypeVar("Made")
+PLACE = attrgetter("node", "slot", "device", "chain", "start_us")
+RECORDED = attrgetter("node", "slot", "device", "chain", "start_us", "recorded_us")
 
 
 class StatementError(ValueError):
@@ -157,6 +163,11 @@ class Statements:
         """Statements that contradicted themselves, by contract."""
         self._store = store
         self._fleet = fleet
+        self._apart = ThreadPoolExecutor(1, thread_name_prefix="statements")
+
+    async def apart(self, make: Callable[[], Made]) -> Made:
+        """What `make` makes, in a thread and one after the other: the rows of one large contract fill much memory."""
+        return await asyncio.get_running_loop().run_in_executor(self._apart, make)
 
     def follow(self, committed: Sequence[CommittedEntry]) -> None:
         """Folds the notices of a commit."""
@@ -281,13 +292,8 @@ def load_book(log: EvidenceLog, index: EntryIndex, until: int | None = None) -> 
 
 def newest_rows(rows: Iterable[Row], as_of_us: int) -> list[Row]:
     """The newest row of each slot, device, chain and start that was known then, in the ledger's order."""
-    newest: dict[tuple[str, int, str, str, int], Row] = {}
-    for row in rows:
-        key = (row.node, row.slot, row.device, row.chain, row.start_us)
-        known = newest.get(key)
-        if row.recorded_us <= as_of_us and (known is None or row.recorded_us >= known.recorded_us):
-            newest[key] = row
-    return [newest[key] for key in sorted(newest)]
+    known = sorted((row for row in rows if row.recorded_us <= as_of_us), key=RECORDED)
+    return [[*alike][-1] for _, alike in itertools.groupby(known, key=PLACE)]
 
 
 def newest_uses(written: Iterable[Use], due: Iterable[Use]) -> Iterator[Use]:

@@ -1,7 +1,7 @@
 """The ledger on SQLite."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
@@ -131,7 +131,7 @@ class SqliteLedger:
             query = query.where(table.recorded_us <= as_of_us, in_force)
         query = query.order_by(table.node, table.slot, table.device, table.chain, table.start_us)
         with self._engine.connect() as connection:
-            return [_row(row) for row in connection.execute(query).mappings()]
+            return _rows(connection.execute(query))
 
     def weight(self, contract: str, start_us: int, end_us: int, most: int) -> int:
         counted = 0
@@ -281,9 +281,25 @@ def _known(entries: Sequence[int | None]) -> tuple[int, ...]:
     return around(entry for entry in entries if entry is not None)
 
 
-def _row(mapping: RowMapping) -> Row:
-    values: dict[str, Any] = {name: mapping[name] for name in ROW_FIELDS}
-    return Row(**values | {"state": State(values["state"])})
+def _rows(found: Iterable[Sequence[Any]]) -> list[Row]:
+    """`found`: values in the order of ROW_FIELDS. A text that many rows hold is held once."""
+    kept: dict[str, str] = {}
+    once = kept.setdefault
+    return [
+        Row(
+            once(contract, contract),
+            once(node, node),
+            slot,
+            once(device, device),
+            once(chain, chain),
+            start_us,
+            end_us,
+            State(state),
+            once(cause, cause),
+            *known,
+        )
+        for contract, node, slot, device, chain, start_us, end_us, state, cause, *known in found
+    ]
 
 
 def _finding(mapping: RowMapping) -> Finding:

@@ -12,6 +12,7 @@ from collector.web import timeline
 from weighbridge.judge.ledger import Finding, Row
 
 NODES_SHOWN, FINDINGS_SHOWN = 32, 50
+ROWS_DRAWN = 50_000
 
 
 async def worst_first(found: Sequence[Finding]) -> list[Finding]:
@@ -25,8 +26,15 @@ def next_page(part: ListPage) -> str | None:
 
 
 async def lately(fleet: Fleet, ledger: Ledger, contract: str, node: str | None) -> list[Row]:
-    """Rows of the longest time that is drawn up to now, those that are still growing too."""
+    """Rows of the longest time up to now whose rows are not too many to draw, those that are still growing too."""
     end_us = fleet.now_us
-    start_us = max(end_us - timeline.WINDOWS_US[-1], 0)
-    written = await asyncio.to_thread(ledger.rows, contract, start_us, end_us, None, node)
+    written = await asyncio.to_thread(_drawable, ledger, contract, end_us, node)
     return [*written, *fleet.open_rows(contract, node)]
+
+
+def _drawable(ledger: Ledger, contract: str, end_us: int, node: str | None) -> Sequence[Row]:
+    for length_us in reversed(timeline.WINDOWS_US):
+        start_us = max(end_us - length_us, 0)
+        if ledger.weight(contract, start_us, end_us, ROWS_DRAWN + 1) <= ROWS_DRAWN:
+            return ledger.rows(contract, start_us, end_us, None, node)
+    return ()

@@ -127,7 +127,7 @@ def test_what_fits_the_contract_is_taken(said: Notice) -> None:
         (event("P", "credit_paid", period="1970-02"), "needs the detail amount"),
         (event("P", "credit_paid", period="1970-02", amount="-1"), "no amount"),
         (event("P", "credit_paid", period="1971-02", amount="1"), "outside the term"),
-        (event("P", "credit_paid", period="soon", amount="1"), "not a year"),
+        (event("P", "credit_paid", period="soon", amount="1"), "is no period"),
         (event("P", "claim_accepted", "n9", period="1970-02"), "'n9' is no unit"),
         (event("A", "period_agreed", period="1970-02", digest="0" * 64), "not for the auditor"),
         (event("P", "period_agreed", period="1970-02", digest="abc"), "64 hex digits"),

@@ -199,6 +199,10 @@ class ScriptedLedger:
     written: list[Row] = field(default_factory=list)
     told: list[Finding] = field(default_factory=list)
 
+    def weight(self, contract: str, start_us: int, end_us: int, most: int) -> int:
+        begun = (row for row in self.written if start_us <= row.start_us < end_us)
+        return min(most, sum(row.contract == contract for row in begun))
+
     def findings(
         self,
         contract: str | None = None,
