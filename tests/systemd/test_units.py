@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import AgentConfig
+from agent.config import AgentConfig, load_config
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
+OPERATIONS = SYSTEMD.parent / "docs/operations.md"
 UNITS = ["weighbridge-agent.service", "weighbridge-collector.service"]
 PROBER = "weighbridge-probe@.service"
 SOCKET = "weighbridge-probe.socket"
@@ -36,6 +37,29 @@ def test_systemd_has_nothing_to_say_against_a_unit(unit: str, tmp_path: Path) ->
     copy.write_text((SYSTEMD / unit).read_text().replace(PYTHON, sys.executable))
     done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_key_that_is_appended_to_the_agents_configuration_is_read(tmp_path: Path) -> None:
+    """The file that is laid down ends its line."""
+    rules = tmp_path / "rules.conf"
+    lines = (SYSTEMD / "tmpfiles.d/weighbridge.conf").read_text().splitlines()
+    rules.write_text("\n".join(line for line in lines if "weighbridge-" not in line) + "\n")
+    root = tmp_path / "root"
+    root.mkdir()
+    command = ["systemd-tmpfiles", f"--root={root}", "--create", rules]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with (root / "etc/weighbridge/agent.toml").open("a") as file:
+        file.write("interval_ms = 1234\n")
+    assert load_config(root / "etc/weighbridge/agent.toml", {}).interval_ms == 1234
+
+
+@pytest.mark.parametrize("unit", [*UNITS, PROBER, SOCKET])
+def test_the_page_that_a_unit_names_is_one_that_operations_lay_down(unit: str) -> None:
+    (page,) = [value for name, value in _directives(unit) if name == "Documentation"]
+    place, _, name = page.removeprefix("file:").rpartition("/")
+    assert (SYSTEMD.parent / "docs" / name).is_file()
+    assert f"install -m 644 -D docs/*.md -t {place}" in OPERATIONS.read_text()
 
 
 def test_the_agents_unit_sets_no_directive_that_blinds_it() -> None:
