@@ -17,7 +17,10 @@ from weighbridge.process.settings import ConfigError
 from weighbridge.verdict import EXIT_CODES, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.nvml.client import NvmlSource
+    from agent.report.source import DeviceSource
 
 
 def _config(file: Path | None, flags: Mapping[str, Any] | None = None) -> AgentConfig:
@@ -41,6 +44,8 @@ class UsageFailure(click.ClickException):
 
 
 PATH = click.Path(path_type=Path)
+ANY_PATH = click.Path(path_type=Path, readable=False)
+"""Of a file about which the command says itself why it cannot be read."""
 SCHEDULE = ("interval_ms", "identity_interval_ms", "samples_per_report")
 configuration = click.option("--config", "file", type=PATH, help="TOML file.")
 state = click.option("--state-directory", type=PATH, help="Where key, spool and receipts are.")
@@ -65,23 +70,12 @@ def run(
     runtime_directory: Path | None,
 ) -> None:
     """The daemon."""
-    from agent.app import Daemon, set_up_logging
-    from agent.enrolment import EnrolmentError
-
     flags = {
         "state_directory": state_directory,
         "interval_ms": interval_ms,
         "runtime_directory": runtime_directory,
     }
-    config = _config(file, flags)
-    set_up_logging(config.log_level)
-    try:
-        daemon = Daemon(
-            config, lambda: load_config(file, os.environ, flags), _source(), dict(os.environ)
-        )
-    except EnrolmentError as error:
-        raise UsageFailure(str(error)) from error
-    asyncio.run(daemon.run())
+    _serve(file, flags, _source)
 
 
 @main.command(short_help="Be a witness: whether nodes are reached from here.")
@@ -102,9 +96,7 @@ def watch(
     With ?proxy=HOST:PORT the way to a port goes through that HTTP proxy. It needs no GPU; enrol it by an invite of side
     witness.
     """
-    from agent.app import Daemon, set_up_logging
     from agent.clock import SystemClock
-    from agent.enrolment import EnrolmentError
     from agent.watch.source import TargetSource
     from agent.watch.targets import TargetError, read_targets
 
@@ -115,16 +107,32 @@ def watch(
         "kernel_log": "off",
         "probe": "off",
     }
+    try:
+        wanted = read_targets(targets)
+    except TargetError as error:
+        raise UsageFailure(str(error)) from error
+    _serve(file, flags, lambda: TargetSource(wanted, SystemClock().boottime_us))
+
+
+def _serve(
+    file: Path | None, flags: Mapping[str, Any], source: "Callable[[], DeviceSource]"
+) -> None:
+    """Run the daemon over these devices until it is told to stop."""
+    from agent.alone import AnotherAgentError
+    from agent.app import Daemon, set_up_logging
+    from agent.enrolment import EnrolmentError
+
     config = _config(file, flags)
     set_up_logging(config.log_level)
     try:
-        source = TargetSource(read_targets(targets), SystemClock().boottime_us)
         daemon = Daemon(
-            config, lambda: load_config(file, os.environ, flags), source, dict(os.environ)
+            config, lambda: load_config(file, os.environ, flags), source(), dict(os.environ)
         )
-    except (EnrolmentError, TargetError) as error:
+        asyncio.run(daemon.run())
+    except EnrolmentError as error:
         raise UsageFailure(str(error)) from error
-    asyncio.run(daemon.run())
+    except AnotherAgentError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()
@@ -165,7 +173,7 @@ def _read_invite(invite: str) -> str:
 @main.command()
 @configuration
 @state
-@click.option("--contract", type=PATH, help="The contract's file.")
+@click.option("--contract", type=ANY_PATH, help="The contract's file.")
 @click.option("--resource", help="The line item of the contract; the first by default.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: see --schema.")
 @click.option("--schema", "show_schema", is_flag=True, help="The JSON schema of --json; no more.")
@@ -196,7 +204,11 @@ def check(
         promise = load_promise(path, resource)
     except FileNotFoundError as error:
         raise UsageFailure(f"{path}: no such file; name it with --contract") from error
-    except (OSError, ValueError) as error:
+    except UnicodeDecodeError as error:
+        raise UsageFailure(f"{path}: cannot be read: not UTF-8 text") from error
+    except OSError as error:
+        raise UsageFailure(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
         raise UsageFailure(f"{path}: {error}") from error
     found = asyncio.run(check_node(promise, _source(), ROOT, config.state_directory))
     click.echo(spelled(found) if as_json else "\n".join(lines(found)))

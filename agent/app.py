@@ -7,10 +7,11 @@ import os
 import signal
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 from agent import challenge_receipts, control, exposition
+from agent.alone import alone_in
 from agent.authority import AuthorityFollower
 from agent.challenge_receipts import KeptReceipts
 from agent.clock import SystemClock
@@ -95,7 +96,11 @@ class Daemon:
         self._attest = over_nvml(environment) if on else nothing
 
     async def run(self) -> None:
-        """Runs the agent until SIGTERM or SIGINT."""
+        """Runs the agent until SIGTERM or SIGINT. Raises AnotherAgentError before it touches anything of another's."""
+        with alone_in(self._config.state_directory), _alone_at_the_door(self._config):
+            await self._run()
+
+    async def _run(self) -> None:
         self._transport = transport = Transport(self._identity.url, self._identity.trust)
         self._agent = Agent(
             self._identity,
@@ -235,6 +240,15 @@ class Daemon:
         log.info(
             "configuration reloaded%s", f"; at the next start: {sorted(later)}" if later else ""
         )
+
+
+@contextlib.contextmanager
+def _alone_at_the_door(config: AgentConfig) -> Iterator[None]:
+    """Only a socket that a dead agent left is replaced. Where there can be no door, there is none to guard."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(alone_in(config.runtime_directory))
+        yield
 
 
 async def _try_door(

@@ -31,7 +31,7 @@ from weighbridge.wire.report import EventKind
 
 def load_promise(path: Path, resource: str | None) -> Promise:
     """What the contract in a file promises of a node of one line item. Raises OSError or ValueError."""
-    contract = load(path.read_text())
+    contract = load(path.read_text(encoding="utf-8"))
     items = {item.id: item for item in contract.resources}
     if resource is not None and resource not in items:
         raise ValueError(f"no line item {resource}; there are {', '.join(items)}")

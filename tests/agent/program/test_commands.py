@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,23 @@ def test_a_contract_that_nobody_left_here_is_to_be_named(tmp_path: Path) -> None
         done.returncode,
         "contract.yaml: no such file; name it with --contract" in done.stderr,
     ) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: path.mkdir(), "Is a directory"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+        (lambda path: path.write_bytes(b"\xff"), "not UTF-8 text"),
+    ],
+)
+def test_a_contract_that_cannot_be_read_is_said_to_be_unreadable(
+    tmp_path: Path, make: Callable[[Path], object], why: str
+) -> None:
+    path = tmp_path / "lease.yaml"
+    make(path)
+    done = agent("check", "--contract", str(path), environment=dict(os.environ))
+    assert (done.returncode, done.stderr) == (2, f"Error: {path}: cannot be read: {why}\n")
 
 
 def test_what_is_neither_an_invite_nor_a_file_is_said_to_be_neither(tmp_path: Path) -> None:

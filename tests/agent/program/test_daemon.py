@@ -232,6 +232,50 @@ def hanging_driver(directory: Path) -> str:
     return str(directory)
 
 
+@pytest.mark.parametrize("shared", ["state", "run"])
+def test_a_second_agent_ends_and_takes_nothing_of_the_firsts(node: Node, shared: str) -> None:
+    """Whether it would have the same key and spool, or the same socket alone."""
+    node.enroll()
+    node.start()
+    node.wait_for_reports(2)
+    assert node.process is not None
+    directories = {name: node.directory / f"second-{name}" for name in ("state", "run")}
+    directories[shared] = node.directory / shared
+    if shared == "run":
+        shutil.copytree(node.state, directories["state"])
+    state, runtime = (str(directories[name]) for name in ("state", "run"))
+    second = node.cli("run", "--state-directory", state, "--runtime-directory", runtime)
+    assert second.returncode == 1
+    assert f"another agent runs (pid {node.process.pid})" in second.stderr
+    assert node.control("pause", "a second one was started").returncode == 0
+    wait_for(lambda: EventKind.PAUSED in kinds(node.reports()), "the pause of the first")
+    assert node.stop() == 0
+    assert_unbroken(node.reports())
+
+
+def test_a_full_file_system_at_the_start_is_said_and_heals_without_hands(node: Node) -> None:
+    """No room for the spool: what was seen meanwhile waits in memory."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    node.state.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k,mode=0700", "none", str(node.state)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("tmpfs cannot be mounted here")
+    try:
+        node.enroll()
+        node.start()
+        wait_for(lambda: "spool cannot be written: No space left" in node.log(), "the complaint")
+        wait_for(lambda: "No space left" in node.control("status").stdout, "the status")
+        remount = ["mount", "-o", "remount,size=4m", str(node.state)]
+        subprocess.run(remount, check=True)
+        node.wait_for_reports(3)
+        assert node.stop() == 0
+        assert kinds(node.reports())[0] is EventKind.AGENT_STARTED
+        assert_unbroken(node.reports())
+    finally:
+        subprocess.run(["umount", str(node.state)], check=True)
+
+
 def test_a_file_size_limit_is_one_clear_line_and_heals_without_hands(node: Node) -> None:
     node.enroll()
     node.start("prlimit", "--fsize=2097152:unlimited", WEIGHBRIDGE_SPOOL_BYTES="4194304")
