@@ -152,10 +152,10 @@ def load_config(
     """The configuration in force. A flag that is None was not given. Raises ConfigError."""
     if not file.exists():
         raise ConfigError(
-            f"{file}: No such file; name the configuration with --config or {CONFIG_VARIABLE}"
+            f"{file}: No such file; name the configuration with --config or {CONFIG_VARIABLE};"
+            " `weighbridge init DIRECTORY` makes a store with one"
         )
-    others = {name: text for name, text in environment.items() if name != CONFIG_VARIABLE}
-    return _check(file, load_settings(Settings, file, others, flags, named=file))
+    return _check(file, load_settings(Settings, file, environment, flags, named=file))
 
 
 def _check(file: Path, settings: Settings) -> CollectorConfig:

@@ -270,7 +270,9 @@ def read_info(directory: Path) -> StoreInfo:
         version = described["version"]
         origin = described["origin"]
     except OSError as error:
-        raise StorageError(f"{directory} holds no store: {path.name}: {error.strerror}") from error
+        raise StorageError(
+            f"{directory} holds no store ({path.name}: {error.strerror}); `weighbridge init` makes one"
+        ) from error
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptStore(f"{path}: not the description of a store") from error
     if version != VERSION:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.config import AgentConfig
 from collector.config import SLOWEST_TICK_MS, load_config
 from weighbridge.judge.fleet import STALL_US
 from weighbridge.process.settings import ConfigError
@@ -65,18 +66,19 @@ def test_an_error_names_the_key(file: Path, text: str, named: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "variable", ["WEIGHBRIDGE_SURPRISE", "WEIGHBRIDGE_LIMITS__X", "WEIGHBRIDGE_A__B"]
+    "variable", ["WEIGHBRIDGE_LISTENS", "WEIGHBRIDGE_LIMITS__X", "WEIGHBRIDGE_TICKMS"]
 )
-def test_a_variable_that_is_not_known_is_an_error(file: Path, variable: str) -> None:
+def test_a_variable_that_is_nearly_known_is_an_error(file: Path, variable: str) -> None:
     with pytest.raises(ConfigError, match=f"environment: {variable}: no such key"):
         load_config(file, {variable: "1"})
 
 
 def test_other_variables_are_not_ours(file: Path) -> None:
-    surroundings = {"WEIGHBRIDGE_CONFIG": "x", "HOME": "/"}
+    agents = {f"WEIGHBRIDGE_{name.upper()}": "x" for name in AgentConfig.model_fields}
+    surroundings = agents | {"WEIGHBRIDGE_CONFIG": "x", "HOME": "/", "WEIGHBRIDGE_A__B": "1"}
     assert load_config(file, surroundings) == load_config(file, {})
 
 
-def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="No such file"):
+def test_a_missing_file_is_an_error_that_names_what_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"No such file.*`weighbridge init DIRECTORY` makes"):
         load_config(tmp_path / "none.toml", {})

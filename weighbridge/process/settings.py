@@ -1,17 +1,21 @@
 """A program's settings: a TOML file, then `WEIGHBRIDGE_*` in the environment, then flags.
 
-A key that is not known is an error, wherever it stands.
+A key that is not known is an error. A variable that is not known belongs to another program or to whoever starts this
+one (Kubernetes makes some of a service's name), unless it is nearly one of this program's.
 """
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 PREFIX = "WEIGHBRIDGE_"
 NESTING = "__"
+NEAR = 0.85
+"""How like a key a variable must be to be taken for a slip of the pen; those of the two programs are less alike."""
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -63,21 +67,41 @@ def _merge_environment(
         if variable.startswith(PREFIX):
             *tables, name = variable.removeprefix(PREFIX).lower().split(NESTING)
             if name not in _keys(model, tables):
-                raise ConfigError(f"environment: {variable}: no such key")
+                _refuse_slip(model, variable)
+                continue
             target = values
             for table in tables:
                 target = target.setdefault(table, {})
             target[name] = _value(text) if strict else text
 
 
+def _refuse_slip(model: type[BaseModel], variable: str) -> None:
+    """Raises ConfigError where nothing but one of this program's keys can be meant."""
+    name = variable.removeprefix(PREFIX).lower()
+    table, nested, _ = name.partition(NESTING)
+    near = get_close_matches(name, model.model_fields, n=1, cutoff=NEAR)
+    if (near and near[0] != name) or (nested and _table(model, table) is not None):
+        hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
+        raise ConfigError(f"environment: {variable}: no such key{hint}")
+
+
 def _keys(model: type[BaseModel], tables: Sequence[str]) -> set[str]:
-    """Those of a table within tables; none where there is no such table."""
+    """Those of a table within tables that are no tables themselves; none where there is no such table."""
     for table in tables:
-        found = model.model_fields[table].annotation if table in model.model_fields else None
-        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        found = _table(model, table)
+        if found is None:
             return set()
         model = found
-    return set(model.model_fields)
+    return {name for name in model.model_fields if _table(model, name) is None}
+
+
+def _table(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """What a key holds, if it is a table, be it one that may be left out."""
+    field = model.model_fields.get(name)
+    kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+    return next(
+        (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None
+    )
 
 
 def _value(text: str) -> Any:

@@ -1,10 +1,12 @@
 """Where the configuration comes from, and what is wrong with it."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from agent.config import load_config
+from collector.config import Settings
 from weighbridge.process.settings import ConfigError
 
 
@@ -35,9 +37,20 @@ def test_an_error_names_the_key(tmp_path: Path, text: str, message: str) -> None
         load_config(file, {})
 
 
-def test_an_unknown_variable_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="WEIGHBRIDGE_INTERVALL_MS: no such key"):
+def test_a_variable_that_is_nearly_known_is_an_error_that_names_the_key() -> None:
+    meant = "WEIGHBRIDGE_INTERVALL_MS: no such key; did you mean WEIGHBRIDGE_INTERVAL_MS?"
+    with pytest.raises(ConfigError, match=re.escape(meant)):
         load_config(None, {"WEIGHBRIDGE_INTERVALL_MS": "1", "PATH": "/bin"})
+
+
+def test_variables_of_other_programs_are_not_the_agents() -> None:
+    """The collector's, the path of a Slurm prolog, and what Kubernetes makes of a service's name."""
+    others = {"CONFIG", "AGENT", "SERVICE_HOST", "PORT", "PORT_8470_TCP", "COLLECTOR_SERVICE_PORT"}
+    tables = {"attestation", "timestamps", "limits"}
+    collectors = {name.upper() for name in Settings.model_fields.keys() - tables}
+    collectors |= {"LIMITS__REPORTS", "ATTESTATION__PYTHON"}
+    environment = {f"WEIGHBRIDGE_{name}": "tcp://10.0.0.1:8470" for name in others | collectors}
+    assert load_config(None, environment) == load_config(None, {})
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
