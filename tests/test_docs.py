@@ -1,8 +1,11 @@
 """Documents say what is there: every command, flag, file, link and contract in them."""
 
+import os
 import pkgutil
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,10 +84,41 @@ def test_the_readme_names_commands_at_all_and_a_wrong_one_is_noticed() -> None:
 
 
 def test_the_readmes_commands_can_be_followed_on_any_day() -> None:
-    """A window that lies before the contract was added, or is not over, has no certificate."""
+    """Of a window that is not over there is no certificate."""
     words = [word for line in commands((ROOT / "README.md").read_text()) for word in line]
     assert "acceptance" in words
     assert [word for word in words if re.match(r"20\d\d-\d\d-\d\dT", word)] == []
+
+
+FOLLOWED = """
+{init}
+{serve}
+trap 'kill $!' EXIT
+until [ -S store/control.sock ]; do sleep 0.1; done
+{add}
+until ! {{ {acceptance}; }} 2>&1 | grep "ask as of a later instant"; do :; done
+{acceptance}
+"""
+"""A contract is known from the second on that follows its entry."""
+
+
+def test_the_readmes_acceptance_works_on_the_day_that_it_is_read(tmp_path: Path) -> None:
+    """In the minute after its contract was added."""
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    wanted = {"init": "init", "serve": "serve", "add": "contract add", "acceptance": "acceptance"}
+    steps = {
+        name: next(line for line in lines if line.startswith(f"weighbridge {words} "))
+        for name, words in wanted.items()
+    }
+    steps["init"] += " --listen 127.0.0.1:0"
+    (tmp_path / "lease.yaml").write_text(readmes_contract(), encoding="utf-8")
+    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    script = ["sh", "-euc", FOLLOWED.format(**steps)]
+    done = subprocess.run(
+        script, cwd=tmp_path, env=path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Acceptance certificate · lease-1" in done.stdout
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -93,10 +127,14 @@ def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
-def test_the_readmes_contract_loads() -> None:
+def readmes_contract() -> str:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```yaml\n(# lease\.yaml.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert load(block).contract_id == "lease-1"
+    return str(block)
+
+
+def test_the_readmes_contract_loads() -> None:
+    assert load(readmes_contract()).contract_id == "lease-1"
 
 
 def test_every_script_that_a_document_names_is_there() -> None:
