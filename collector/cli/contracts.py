@@ -15,10 +15,10 @@ from rich.text import Text
 from collector.cli.operate import USAGE, ask, config_option, stated
 from collector.config import CollectorConfig, load_config
 from collector.documents.spelling import percent, utc
-from weighbridge.contract import Contract, ContractError, load, loaded
+from weighbridge.contract import Contract, ContractError, loaded
 from weighbridge.contract.chain import mismatches
-from weighbridge.contract.coherence import cautions
 from weighbridge.contract.forms import FormError, fill, form, forms
+from weighbridge.contract.loading import Examined, examined
 from weighbridge.process.settings import ConfigError
 from weighbridge.verdict import EXIT_CODES, Verdict, worst
 
@@ -155,18 +155,21 @@ def status(contract_id: str | None, config_file: Path) -> None:
 
 
 def _load(file: Path) -> Contract:
-    """The contract, and what to beware of on standard error; or its problems there, and the end."""
+    """The contract, and what to beware of on standard error; or all its problems there too, and the end."""
     try:
-        checked = load(file.read_text(encoding="utf-8"))
-        for warning in cautions(checked):
-            click.echo(f"{file}: warning: {warning}", err=True)
-        return checked
+        found = examined(file.read_text(encoding="utf-8"))
     except ContractError as error:
-        for problem in error.problems:
-            click.echo(f"{file}: {problem}", err=True)
+        found = Examined(None, error.problems, ())
     except UnicodeDecodeError as error:
         click.echo(f"{file}: not UTF-8 text: {error.reason} at byte {error.start}", err=True)
-    sys.exit(USAGE)
+        sys.exit(USAGE)
+    for problem in sorted(set(found.problems)):
+        click.echo(f"{file}: {problem}", err=True)
+    for warning in found.warnings:
+        click.echo(f"{file}: warning: {warning}", err=True)
+    if found.contract is None or found.problems:
+        sys.exit(USAGE)
+    return found.contract
 
 
 def _of(config: CollectorConfig, contract_id: str, below: str = "") -> Json:

@@ -1,18 +1,27 @@
 """A contract from its file, and back."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from weighbridge.contract.coherence import incoherences, unfit_calendars, unfit_challenges
-from weighbridge.contract.document import ContractDocument, joined, read
+from weighbridge.contract.coherence import (
+    cautions,
+    incoherences,
+    unfit_calendars,
+    unfit_challenges,
+)
+from weighbridge.contract.document import ContractDocument, Tree, joined, read
 from weighbridge.contract.model import Contract
 from weighbridge.contract.money import KIND
 from weighbridge.contract.problems import ContractError, ContractProblem
+from weighbridge.contract.resources import nearest
 from weighbridge.contract.slips import slips
 
 REASONS = {
@@ -27,22 +36,73 @@ REASONS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A file as somebody who would agree on it must see it: all that is wrong, and what to beware of, at once.
+
+    `contract` is None where its parts could not be read: what they must keep among each other was not asked then.
+    """
+
+    contract: Contract | None
+    problems: tuple[ContractProblem, ...]
+    warnings: tuple[str, ...]
+
+
 @lru_cache(maxsize=64)
 def load(text: str) -> Contract:
     """The contract in this YAML text. Raises ContractError with everything that is wrong with it.
 
     This is for whoever would agree on it: `loaded` is for what the log holds.
     """
-    contract = loaded(text)
-    found = (
-        *unfit_challenges(contract),
-        *unfit_calendars(contract),
-        *slips(contract),
-    )
-    problems = list(_placed(read(text), "", found))
-    if problems:
-        raise ContractError(problems)
-    return contract
+    found = examined(text)
+    if found.contract is None or found.problems:
+        raise ContractError(found.problems)
+    return found.contract
+
+
+def examined(text: str) -> Examined:
+    """Everything about this text. A key that is not known hides nothing of the rest. Raises ContractError: no YAML."""
+    document = read(text)
+    contract, wrong = _validated(document, document.tree)
+    problems = [*document.problems, *wrong]
+    if contract is None:
+        return Examined(None, tuple(problems), ())
+    for found in (incoherences, unfit_challenges, unfit_calendars, slips):
+        problems += _placed(document, "", found(contract))
+    return Examined(contract, tuple(problems), tuple(cautions(contract)))
+
+
+def _validated(
+    document: ContractDocument, tree: Tree
+) -> tuple[Contract | None, list[ContractProblem]]:
+    """What is wrong with the parts, and the contract if that is unknown keys alone."""
+    try:
+        return Contract.model_validate(tree), []
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    problems = [problem for one in details for problem in _problems(document, one)]
+    places: dict[str, set[object]] = {}
+    for one in details:
+        if one["type"] == "extra_forbidden":
+            places.setdefault(_path(one["loc"][:-1]), set()).add(one["loc"][-1])
+    if not places:
+        return None, problems
+    contract, more = _validated(document, _without(tree, "", places))
+    return contract, [*problems, *more]
+
+
+def _without(tree: Tree, path: str, places: Mapping[str, set[object]]) -> Tree:
+    """The tree but for these keys of these places."""
+    if isinstance(tree, tuple):
+        return tuple(_without(one, joined(path, place), places) for place, one in enumerate(tree))
+    if isinstance(tree, str):
+        return tree
+    gone = places.get(path, set())
+    return {
+        key: _without(one, joined(path, key), places)
+        for key, one in tree.items()
+        if key not in gone
+    }
 
 
 @lru_cache(maxsize=64)
@@ -108,12 +168,43 @@ def _placed(
 
 
 def _reason(details: ErrorDetails) -> str:
-    kind = details["type"]
+    kind, given = details["type"], str(details["input"])
     if kind == "literal_error":
-        return f"must be one of {details['ctx']['expected']}"
+        return _one_of(details["ctx"]["expected"], given)
     if kind == "union_tag_invalid":
-        return f"must be one of {details['ctx']['expected_tags'].replace(KIND, '')}"
+        tags = details["ctx"]["expected_tags"].replace(KIND, "")
+        return _one_of(tags, str(details["ctx"]["tag"]).replace(KIND, ""))
+    if kind == "extra_forbidden":
+        return REASONS[kind] + nearest(str(details["loc"][-1]), _known_keys(details["loc"]))
     return REASONS.get(kind) or details["msg"].removeprefix("Value error, ")
+
+
+def _one_of(expected: str, given: str) -> str:
+    hint = nearest(given, re.findall("'([^']*)'", expected))
+    return f"must be one of {expected}{hint}"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys of the part in which an unknown one stands, in each of its kinds."""
+    models: list[type[BaseModel]] = [Contract]
+    for step in location[:-1]:
+        if not (isinstance(step, int) or step.startswith(KIND)):
+            fields = [field for model in models for field in _named(model, str(step))]
+            models = [model for field in fields for model in _models(field.annotation)]
+    return [field.alias or name for model in models for name, field in model.model_fields.items()]
+
+
+def _named(model: type[BaseModel], key: str) -> list[FieldInfo]:
+    fields = model.model_fields.items()
+    return [field for name, field in fields if key == (field.alias or name)]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Every model in an annotation, in whatever list, union or mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
 
 
 def _path(location: tuple[int | str, ...]) -> str:

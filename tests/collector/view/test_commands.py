@@ -60,8 +60,30 @@ def test_every_problem_is_named_with_its_line(file: Path) -> None:
     file.write_text(text)
     checked = weighbridge("contract", "check", file)
     assert checked.exit_code == 2
-    assert f"{file}: line 5: foo: is not a known key" in checked.output
+    assert f"{file}: line 5: foo: is not a known key\n" in checked.output
     assert "line 8: resources[0].nodes" in checked.output
+
+
+def test_all_that_is_wrong_and_all_to_beware_of_is_said_at_once(file: Path) -> None:
+    """A key that is not known, a currency that nobody has, parts that do not fit each other, and a card of no table."""
+    text = file.read_text().replace("currency: USD", "curency: USD\ncurrency: RMB")
+    text = text.replace("nodes: 2", "nods: 2, nodes: 2").replace("H100-SXM-80GB", "H100-SXM-80G")
+    file.write_text(text + "pricing: [{price: 1, unit: gpu_hour, resource: other}]\n")
+    checked = weighbridge("contract", "check", file)
+    assert checked.exit_code == 2
+    for said in (
+        "curency: is not a known key; did you mean currency?",
+        "resources[0].nods: is not a known key; did you mean nodes?",
+        "currency: `RMB` is no code of ISO 4217",
+        "pricing[0].resource: ",
+        "warning: resources.cards: accelerator.sku `H100-SXM-80G` is not in the SKU table",
+    ):
+        assert said in checked.output, checked.output
+
+
+def test_a_word_that_is_nearly_one_of_those_allowed_is_told(file: Path) -> None:
+    file.write_text(file.read_text().replace("policy: ", "policy: x"))
+    assert "did you mean " in weighbridge("contract", "check", file).output
 
 
 def test_a_lease_that_promises_more_than_the_one_it_draws_on_is_told(file: Path) -> None:
