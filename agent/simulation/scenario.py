@@ -1,26 +1,8 @@
 """What a simulated fleet is made of, and which faults are planted in it when.
 
-A scenario is a YAML or TOML file:
-
-    version: 1
-    seed: 7                  # other seeds give other UUIDs and other noise
-    sku: H100-SXM-80GB       # the card of every node: a key of the SKU table
-    load_percent: 95         # how hard the lessee works the cards, 0 to 100
-    faults:
-      - {kind: power_cap, node: 1, gpus: [0, 3], after_seconds: 12, limit_milliwatts: 350000}
-      - {kind: fall_off_bus, node: 2, gpus: [5], after_seconds: 20, xid: 79}
-      - {kind: cheaper_card, node: 3, gpus: [1], sku: H100-PCIe-80GB}
-      - {kind: pcie_width, node: 4, gpus: [2], after_seconds: 15, lanes: 8}
-      - {kind: mig_slice, node: 5, gpus: [0]}
-      - {kind: foreign_process, node: 6, gpus: [4], after_seconds: 15, memory_bytes: 2147483648}
-      - {kind: same_uuid, node: 7, gpus: [0], of_node: 0, of_gpu: 0}
-      - {kind: replacement, node: 2, gpus: [5], after_seconds: 60, until_seconds: 90}
-      - {kind: silence, node: 7, after_seconds: 30}
-      - {kind: network_cut, node: 6, after_seconds: 20, until_seconds: 40}
-
-Nodes and GPUs count from 0; no `gpus` means all of the node. A fault lasts from `after_seconds` after the start of its
-node (default 0) to `until_seconds` (default: for ever). SILENCE, NETWORK_CUT and the outage of a REPLACEMENT are no
-matter of the devices: whoever runs the fleet obeys them (`Scenario.of_node`).
+docs/scenario.md has every key. Nodes and GPUs count from 0; no `gpus` means all of the node. A fault lasts from
+`after_seconds` after the start of its node (default 0) to `until_seconds` (default: for ever). SILENCE, NETWORK_CUT and
+the outage of a REPLACEMENT are no matter of the devices: whoever runs the fleet obeys them (`Scenario.of_node`).
 """
 
 import tomllib
