@@ -138,6 +138,20 @@ def scenario(faults: Sequence[Fault]) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a contract waits for a sample, for the first report of a node, and for the next one."""
+
+    gap_s: int
+    first_s: int
+    heard_s: int
+
+
+PATIENT = Patience(60, 600, 60)
+"""Where nothing may be found: a machine that is busy with other things holds agents up, and that accuses nobody."""
+QUICK = Patience(5, 600, 9)
+PAPER = Patience(5, 15, 9)
+
 CONTRACT = """\
 contract_id: {contract}
 effective: {now}
@@ -159,7 +173,7 @@ availability:
   - {{id: gpus, unit: gpu, target: "0.99"}}
   - {{id: nodes, unit: node, target: "0.95"}}
 unknown: {{policy: hold}}
-sampling: {{interval_s: "5", max_gap_s: "5", first_report_within_s: "15", heard_within_s: "9"}}
+sampling: {{interval_s: "5", max_gap_s: "{gap_s}", first_report_within_s: "{first_s}", heard_within_s: "{heard_s}"}}
 """
 WHOLE_H100 = (
     '{power_limit_milliwatts: "700000", pcie_width: "16", pcie_generation: "5", ecc: on, mig: off}'
@@ -168,7 +182,11 @@ WHOLE_H100 = (
 
 def contract(lease: Lease, now_s: int) -> str:
     """The text of a lease's contract, in force from `now_s` on."""
-    return contract_text(lease.contract, "H100-SXM-80GB", lease.promised, GPUS, WHOLE_H100, now_s)
+    patience = PATIENT if lease.contract == HONEST else QUICK if lease.nodes else PAPER
+    name, promised = lease.contract, lease.promised
+    return contract_text(
+        name, "H100-SXM-80GB", promised, GPUS, WHOLE_H100, now_s, patience=patience
+    )
 
 
 def contract_text(
@@ -179,6 +197,7 @@ def contract_text(
     floors: str,
     now_s: int,
     form: str = "bare_metal",
+    patience: Patience = PATIENT,
 ) -> str:
     """A year's contract in force from `now_s` on. `form`: of delivery, as contracts name it."""
     return CONTRACT.format(
@@ -188,6 +207,9 @@ def contract_text(
         gpus=gpus,
         floors=floors,
         form=form,
+        gap_s=patience.gap_s,
+        first_s=patience.first_s,
+        heard_s=patience.heard_s,
         now=instant_text(now_s),
         end=instant_text(now_s + 365 * 86400),
     )

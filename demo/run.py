@@ -23,6 +23,8 @@ from demo.verdicts import Outcome, against_the_honest, compare
 Json = Mapping[str, Any]
 POLL_SECONDS = 0.5
 TABLE_SECONDS = 8.0
+LONGER = 6
+"""So many times its time it watches at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Demonstration:
         }
         self._started = time.monotonic()
         self._url = ""
+        self._late = False
         self.heard = Heard()
 
     @property
@@ -99,6 +102,7 @@ class Demonstration:
             await self._add(contract(lease, int(time.time())))  # noqa: TID251
             self._screen.note(f"contract {lease.contract}: {lease.promised} nodes of {GPUS} GPUs")
         await self.start_real_node(stack)
+        self._screen.note(f"inviting {len(NODES)} nodes and starting their agents")
         invites = self._wanted.directory / "invites"
         lines = [
             await self._invite(lease.contract, node) for lease in LEASES for node in lease.nodes
@@ -111,6 +115,7 @@ class Demonstration:
         return [lease for lease in LEASES if lease.nodes or not paper]
 
     async def _start_collector(self, stack: contextlib.AsyncExitStack) -> None:
+        self._screen.note("starting the collector, on a store of its own")
         listen = f"127.0.0.1:{_free_port(self._wanted.port)}"
         weighbridge = program("weighbridge")
         store = str(self._store)
@@ -147,6 +152,7 @@ class Demonstration:
 
     async def _weigh_this_machine(self, stack: contextlib.AsyncExitStack) -> None:
         """The GPUs of this machine, if it has any, against a contract drawn from what they show first."""
+        self._screen.note("looking for GPUs of this machine")
         agent = program("weighbridge-agent")
         text = real_node.contract_of(
             await real_node.snapshot(agent, self._environment),
@@ -177,10 +183,10 @@ class Demonstration:
                 )
 
     async def watch(self) -> None:
-        """Poll the collector until the time is over."""
+        """Poll the collector until the time is over, and on while a slow machine has not shown everything."""
         shown = 0.0
         self._started = time.monotonic()
-        while self._elapsed < self._wanted.seconds:
+        while self._is_watched():
             if self._fleet.returncode is not None:
                 raise DemoError(messages(self._fleet_log) or "the fleet ended by itself")
             rows = (await self._get("/v1/contracts"))["items"]
@@ -192,6 +198,19 @@ class Demonstration:
             await asyncio.sleep(POLL_SECONDS)
         rows = (await self._get("/v1/contracts"))["items"]
         self._screen.table(self._elapsed, rows)
+
+    def _is_watched(self) -> bool:
+        if self._elapsed < self._wanted.seconds:
+            return True
+        found = list(self.heard.findings.values())
+        outcomes = compare(self._wanted.faults, self.heard.planted, found)
+        missed = [outcome for outcome in outcomes if not outcome.is_found]
+        if missed and not self._late:
+            self._late = True
+            self._screen.note(
+                "this machine is slow: watching on until all that was planted is found"
+            )
+        return bool(missed) and self._elapsed < LONGER * self._wanted.seconds
 
     async def _hear(self, name: str) -> None:
         """Findings of one contract that are new, the closed ones too."""

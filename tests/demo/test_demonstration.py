@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from demo.plan import HONEST, LEASES, contract
+from demo.programs import DemoError
 from demo.real_node import contract_of
 from demo.run import Demonstration, Wanted
 from demo.show import Screen
@@ -28,6 +30,29 @@ async def test_a_machine_whose_readings_fail_does_not_end_the_demonstration(
         await demonstration.start_real_node(stack)
     assert "this machine is not weighed, only the fleet: " in said.getvalue()
     assert "no library" in said.getvalue()
+
+
+async def test_it_says_what_it_does_before_it_waits_for_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = io.StringIO()
+    demonstration = Demonstration(Wanted(1.0, 0, tmp_path, frozenset()), Screen(Console(file=said)))
+
+    async def ends(*_: object) -> str:
+        raise DemoError(said.getvalue())
+
+    monkeypatch.setattr("demo.run.run", ends)
+    async with contextlib.AsyncExitStack() as stack:
+        with pytest.raises(DemoError, match="starting the collector"):
+            await demonstration.begin(stack)
+
+
+def test_no_honest_node_is_accused_for_agents_that_start_slowly() -> None:
+    """A machine eight times as busy took a minute for what took eight seconds here."""
+    for lease in LEASES:
+        sampling = load(contract(lease, 1_790_000_000)).sampling
+        assert not lease.nodes or sampling.first_report_within_us >= 300_000_000
+        assert lease.contract != HONEST or sampling.heard_within_us >= 60_000_000
 
 
 H200_IN_A_VIRTUAL_MACHINE = {
