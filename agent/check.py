@@ -11,7 +11,7 @@ from agent.enrolment import load as load_enrolment
 from agent.host.machine import Machine
 from agent.report.sampler import HUNG, Draft, HostFacts, Sampler, Schedule
 from agent.report.source import DeviceSource
-from weighbridge.contract import Contract, load
+from weighbridge.contract import Contract, loaded
 from weighbridge.judge.checks import CHECKS, Check, CheckContext, Promise, Severity
 from weighbridge.judge.checks.check import doubted
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
@@ -30,8 +30,11 @@ from weighbridge.wire.report import EventKind
 
 
 def load_promise(path: Path, resource: str | None) -> Promise:
-    """What the contract in a file promises of a node of one line item. Raises OSError or ValueError."""
-    contract = load(path.read_text(encoding="utf-8"))
+    """What the contract in a file promises of a node of one line item. Raises OSError or ValueError.
+
+    Both sides agreed on it: whether its working days and cards are known is for whoever enters it.
+    """
+    contract = loaded(path.read_text(encoding="utf-8"))
     items = {item.id: item for item in contract.resources}
     if resource is not None and resource not in items:
         raise ValueError(f"no line item {resource}; there are {', '.join(items)}")

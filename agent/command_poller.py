@@ -13,9 +13,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-import zstandard
-
 from agent.challenge_receipts import KeptReceipts
+from agent.compression import compress
 from agent.enrolment import NodeIdentity
 from agent.nvml.attesting import Attest, nothing
 from agent.probe.client import NoProber, Opening, Prober
@@ -326,7 +325,7 @@ class CommandPoller:
 
     async def _deliver(self, path: str, sealed: bytes, seconds: float) -> HttpAnswer | None:
         """Again until it is taken or its time is up: then it is lost, and the collector's clock decides."""
-        body = zstandard.compress(sealed)
+        body = compress(sealed)
         until_s = time.monotonic() + seconds
         while (left_s := until_s - time.monotonic()) > 0:
             taken = await self._delivered(path, body, left_s)

@@ -1,6 +1,6 @@
 """`weighbridge`: a group whose subcommands are imported only when they run.
 
-So that `weighbridge verify` needs the base install alone, and `--help` imports nothing.
+So that `weighbridge verify` needs the extra `verify` alone, and `--help` imports nothing.
 """
 
 import importlib

@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-import zstandard
 
+from agent.compression import compress
 from agent.report.log_watch import LogWatch
 from agent.report.receipts import Receipted, ReceiptFile
 from agent.report.spool import Held, Reseal, Spool
@@ -223,7 +223,6 @@ class Reporter:
         self._want_inventory, self._doubt = want_inventory, doubt
         self._most = MOST_REPORTS
         self._wake = asyncio.Event()
-        self._compress = zstandard.ZstdCompressor(level=3)
         self._complaint = ""
         self._mended = 0
         self.status = "not yet connected"
@@ -289,7 +288,7 @@ class Reporter:
         with self._spool.turn():
             chain = self._spool.current_chain
             batch = self._spool.pending(self._most, MOST_BYTES)
-        return chain, batch, self._compress.compress(b"".join(h.envelope + b"\n" for h in batch))
+        return chain, batch, compress(b"".join(h.envelope + b"\n" for h in batch))
 
     def _acknowledge(
         self, answer: HttpAnswer, chain: str, batch: Sequence[Held], now_s: float

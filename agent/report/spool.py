@@ -29,8 +29,7 @@ from itertools import islice
 from pathlib import Path
 from typing import cast
 
-import zstandard
-
+from agent.compression import compress, expand
 from agent.report.spool_format import (
     FRAME,
     FRAME_MAGIC,
@@ -100,8 +99,6 @@ class Spool:
     ) -> None:
         self._path, self._mint, self._sync = path, mint, sync
         self._lock = threading.RLock()
-        self._compress = zstandard.ZstdCompressor(level=3)
-        self._expand = zstandard.ZstdDecompressor()
         self.dropped = 0
         """Reports dropped before they were acknowledged, since this object was made."""
         self._file, self._super = -1, Superblock(0, NO_CHAIN, 0, NO_CHAIN, 0, 0)
@@ -388,7 +385,7 @@ class Spool:
             raise
 
     def _write_frame(self, slot: SpoolSlot, envelope: bytes, payload_hash: str) -> None:
-        body = self._compress.compress(envelope)
+        body = compress(envelope)
         self._place(bytes.fromhex(slot.chain), slot.seq, bytes.fromhex(payload_hash), body)
 
     def _place(self, chain: bytes, seq: int, payload_hash: bytes, body: bytes) -> None:
@@ -430,7 +427,7 @@ class Spool:
         record = self._pread(frame.sector, frame.length)
         if with_checksum(record) != record:
             return None
-        return self._expand.decompress(record[FRAME.size :])
+        return expand(record[FRAME.size :])
 
     def _scan(self) -> list[Frame]:
         """Every valid frame, by sector."""

@@ -1,4 +1,4 @@
-"""`verify`: a bundle, offline, by the base install alone."""
+"""`verify`: a bundle, offline, by the extra `verify` alone."""
 
 import sys
 from pathlib import Path

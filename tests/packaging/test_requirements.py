@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 RUNTIME = ("agent", "collector", "challenge", "dashboards", "pdf")
 LOCKS = {
     "runtime.txt": RUNTIME,
+    "agent.txt": ("agent",),
     "development.txt": (*RUNTIME, "s3"),
     "probe.txt": ("agent", "probe"),
     "s3.txt": ("s3",),
@@ -56,7 +57,7 @@ def test_all_that_the_project_asks_for_is_pinned_to_a_version_that_it_accepts(lo
 
 
 def test_what_runs_is_what_was_tested() -> None:
-    for lock in ("runtime.txt", "s3.txt"):
+    for lock in ("runtime.txt", "agent.txt", "s3.txt"):
         assert _pins(lock).items() <= _pins("development.txt").items()
 
 

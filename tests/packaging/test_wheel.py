@@ -84,7 +84,7 @@ def test_the_decoys_would_be_imported_otherwise(everything: Path, decoys: Path) 
     assert "the decoy was imported" in done.stderr
 
 
-def test_the_base_install_imports_all_but_the_challenges_arithmetic(
+def test_the_base_install_imports_all_that_judges_but_the_challenges_arithmetic(
     base: Path, tmp_path: Path
 ) -> None:
     done = _run(base / "python", "-I", "-c", IMPORT_ALL, cwd=tmp_path)

@@ -4,7 +4,7 @@
 Monday to Friday without holidays. Any other name is one of the package holidays: a country, or a part of one, such as
 `DE` or `US-CA`, with its public holidays. What a calendar does not know, or only estimates, is unknown.
 
-The package holidays is imported where it is asked: it takes a tenth of a second, and most contracts need none.
+The packages are imported where they are asked: most contracts need neither, and a GPU node has neither.
 """
 
 from collections.abc import Container
@@ -14,8 +14,6 @@ from enum import StrEnum
 from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
-
-from chinese_calendar import constants as state_council
 
 if TYPE_CHECKING:
     from holidays import HolidayBase
@@ -88,6 +86,8 @@ def _told(name: str) -> _Year:
 
 
 def _of_the_state_council() -> _Year:
+    from chinese_calendar import constants as state_council
+
     off, made_up = state_council.holidays, state_council.workdays
     years = range(min(off).year, max(off).year + 1)
     return _Year(frozenset(off), frozenset(made_up), frozenset({SATURDAY, SUNDAY}), years)
