@@ -21,7 +21,7 @@ from collector.api.attestations import AttestationApi
 from collector.api.bodies import BODIES, Bodies
 from collector.api.challenges import ChallengeApi
 from collector.api.clock import ClockApi
-from collector.api.contracts import Api, ContractAddition
+from collector.api.contracts import Api, ContractAddition, ContractWithdrawal
 from collector.api.cosigning import CosigningApi
 from collector.api.doors import (
     DOORS,
@@ -342,7 +342,13 @@ def _routes(components: Components, shell: Shell) -> tuple[Route, ...]:
             lambda index: tick_before_us(store.log, index),
         ),
         ClockApi(committer),
-        Api(recent, store.ledger, exposition, lambda added: _add_contract(components, added)),
+        Api(
+            recent,
+            store.ledger,
+            exposition,
+            lambda added: _add_contract(components, added),
+            lambda contract, reason: _withdraw_contract(components, contract, reason),
+        ),
         _settlement_api(components),
         NoticesApi(components.statements.book, committer),
         ChallengeApi(components.challenges, fleet, polls),
@@ -384,6 +390,11 @@ def _address(components: Components) -> tuple[str, str | None, str]:
 async def _add_contract(components: Components, added: ContractAdded) -> tuple[int, int]:
     addition = ContractAddition(added, components.fleet, components.judging)
     return (await components.committer.submit(addition)).outcome
+
+
+async def _withdraw_contract(components: Components, contract: str, reason: str) -> int:
+    gone = ContractWithdrawal(contract, reason, components.fleet, components.judging)
+    return (await components.committer.submit(gone)).outcome
 
 
 def _log_api(components: Components, ingest: Ingest, exposition: Exposition) -> LogApi:

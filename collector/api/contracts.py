@@ -12,6 +12,7 @@ from aiohttp import web
 
 from collector.api import status
 from collector.api.access import viewer
+from collector.api.administration import parse
 from collector.api.bodies import read_body
 from collector.api.exposition import CONTENT_TYPE, Exposition
 from collector.api.routes import Access, ListPage, Route, page, page_of, whole_number
@@ -24,7 +25,7 @@ from weighbridge.judge.assignments import AssignmentError
 from weighbridge.judge.ledger import Finding, Row
 from weighbridge.log.entries import ContractAdded, EntryKind
 from weighbridge.wire.problems import Problem
-from weighbridge.wire.report import encode
+from weighbridge.wire.report import Model, Text, encode
 
 DAY_US = 86_400_000_000
 MAX_CONTRACT_BYTES = 256 * 1024
@@ -57,6 +58,33 @@ class ContractAddition:
         return batch.add_record(EntryKind.CONTRACT, added), from_us
 
 
+class ContractWithdrawal:
+    """The plan that takes a contract out which was added by mistake. Its outcome is the entry's index."""
+
+    closes = True
+
+    def __init__(self, contract: str, reason: str, fleet: LiveFleet, judging: LogFollower) -> None:
+        self.size_bytes = MAX_CONTRACT_BYTES
+        self._said = contract, reason
+        self._fleet = fleet
+        self._judging = judging
+
+    def enter(self, batch: CommitBatch) -> int:
+        """Raises Problem: what is not judged yet may be a node that was assigned to it."""
+        if self._judging.behind:
+            raise overloaded("judgement is behind the log, and contracts are checked against it")
+        try:
+            return batch.add_record(EntryKind.CONTRACT, self._fleet.withdrawal(*self._said))
+        except AssignmentError as error:
+            raise Problem("conflict", str(error)) from error
+
+
+class Withdrawal(Model):
+    """Why a contract is taken out; it goes into the log."""
+
+    reason: Text
+
+
 class Api:
     """The handlers over one fleet."""
 
@@ -66,11 +94,13 @@ class Api:
         ledger: Ledger,
         exposition: Exposition,
         add_contract: Callable[[ContractAdded], Awaitable[tuple[int, int]]],
+        withdraw_contract: Callable[[str, str], Awaitable[int]],
     ) -> None:
         self._fleet = fleet
         self._ledger = ledger
         self._exposition = exposition
         self._add_contract = add_contract
+        self._withdraw_contract = withdraw_contract
 
     def routes(self) -> tuple[Route, ...]:
         """Everything that this module serves."""
@@ -81,6 +111,7 @@ class Api:
             Route("GET", "/v1/contracts", self.contracts, read, "Contracts, by name.", pages),
             Route("POST", "/v1/contracts", self.add, Access.ADMIN, "Add a contract or a version."),
             Route("GET", one, self.contract, read, "A contract with all defaults."),
+            Route("POST", f"{one}/withdraw", self.withdraw, Access.ADMIN, "Take one out."),
             Route("GET", f"{one}/status", self.status, read, "Delivered against contracted."),
             Route("GET", f"{one}/findings", self.findings, read, "Open findings.", pages),
             Route(
@@ -184,6 +215,12 @@ class Api:
         index, from_us = await self._add_contract(entry)
         told = {"contract": entry.contract, "version": entry.version, "from_us": from_us}
         return web.json_response(told | {"index": index})
+
+    async def withdraw(self, request: web.Request) -> web.Response:
+        """Of a contract that was added by mistake and served nobody. Answers with the log index of its entry."""
+        said = parse(Withdrawal, await read_body(request))
+        index = await self._withdraw_contract(self._named(request), said.reason)
+        return web.json_response({"index": index})
 
     async def metrics(self, request: web.Request) -> web.Response:
         del request

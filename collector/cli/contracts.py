@@ -94,6 +94,19 @@ def contract_add(file: Path, config_file: Path) -> None:
     )
 
 
+@contract.command("withdraw", short_help="Take out a contract that was added by mistake.")
+@click.argument("contract_id")
+@click.option("--reason", required=True, help="Goes into the log.")
+@config_option
+@stated
+def contract_withdraw(contract_id: str, reason: str, config_file: Path) -> None:
+    """Take out CONTRACT_ID, which served nobody, within a day of when it is judged from. Its name is free again."""
+    config = load_config(config_file, os.environ)
+    path = f"/v1/contracts/{quote(contract_id, safe='')}/withdraw"
+    answer = ask(config, "POST", path, {"reason": reason})
+    click.echo(f"contract {contract_id} is withdrawn by entry {answer['index']}")
+
+
 @contract.command("list")
 @config_option
 @stated

@@ -160,6 +160,10 @@ class LiveFleet:
         """Whether this entry may be appended now. Raises ContractError or AssignmentError."""
         self._folds.assignments.check_addition(added, self.now_us)
 
+    def withdrawal(self, contract: str, reason: str) -> ContractAdded:
+        """The entry that withdraws a contract now. Raises AssignmentError."""
+        return self._folds.assignments.withdrawal(contract, reason, self.now_us)
+
     def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
         return {
             node: None if assignment.devices is None else frozenset(assignment.devices)

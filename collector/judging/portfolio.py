@@ -78,7 +78,11 @@ class Holdings:
         """Fold one entry."""
         match kind:
             case EntryKind.CONTRACT:
-                self.entries[read(ContractAdded, payload).contract].append(index)
+                added = read(ContractAdded, payload)
+                if added.withdrawn is None:
+                    self.entries[added.contract].append(index)
+                else:
+                    self.entries.pop(added.contract, None)
             case EntryKind.ASSIGNMENT:
                 self._assign(read(Assignment, payload), index, received_us)
             case EntryKind.PARTY:

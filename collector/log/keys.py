@@ -86,6 +86,8 @@ class KeyRing:
                 added = read(ContractAdded, entry.envelope.payload)
                 items = loaded(added.text).resources
                 self.contracts[added.contract] = {item.id: item.places for item in items}
+                if added.withdrawn is not None:
+                    del self.contracts[added.contract]
             case EntryKind.INVITE:
                 issued = read(InviteIssued, entry.envelope.payload)
                 self._invites[issued.secret_hash] = InviteUse(issued)

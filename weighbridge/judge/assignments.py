@@ -30,6 +30,10 @@ class AssignmentError(ValueError):
     """This contract or assignment does not fit what is there. The message says why."""
 
 
+WITHDRAWN_WITHIN_US = 86_400 * 1_000_000
+"""After the instant from which a contract is judged: from then on it is no mistake that nobody noticed."""
+
+
 @dataclass(slots=True)
 class Assignments:
     """All contracts and what is assigned to them."""
@@ -66,8 +70,35 @@ class Assignments:
             raise AssignmentError("an amendment keeps the resources; their terms may change")
         return contract
 
+    def withdrawal(self, contract: str, reason: str, now_us: int) -> ContractAdded:
+        """The entry that withdraws a contract which served nobody. Raises AssignmentError.
+
+        What was promised and not delivered for a day is no mistake any more: somebody may owe for it.
+        """
+        versions = self._versions.get(contract)
+        if not versions:
+            raise AssignmentError(f"no contract {contract}")
+        if contract in self._histories:
+            raise AssignmentError(f"{contract} has had nodes: end it by a notice or an amendment")
+        if now_us >= versions[0].from_us + WITHDRAWN_WITHIN_US:
+            raise AssignmentError(
+                f"{contract} has been judged for a day: end it by a notice or an amendment"
+            )
+        newest = versions[-1]
+        return ContractAdded(
+            contract=contract,
+            version=newest.contract.version,
+            text=newest.text,
+            from_us=now_us,
+            withdrawn=reason,
+        )
+
     def add(self, added: ContractAdded) -> None:
-        """Fold an entry that `check_addition` let pass."""
+        """Fold an entry that `check_addition` let pass, or a withdrawal."""
+        self._promises.clear()
+        if added.withdrawn is not None:
+            self._versions.pop(added.contract, None)
+            return
         contract = loaded(added.text)
         from_us = max(added.from_us, contract.effective_us, contract.term.start_us)
         versions = self._versions.setdefault(contract.contract_id, [])
@@ -75,7 +106,6 @@ class Assignments:
             last = versions[-1]
             versions[-1] = Version(last.contract, last.text, last.from_us, from_us)
         versions.append(Version(contract, added.text, from_us, contract.term.end_us))
-        self._promises.clear()
 
     def assign(self, assignment: Assignment, at_us: int) -> None:
         """Fold an assignment that was received at a tick; a later one of the same contract and node replaces it, or

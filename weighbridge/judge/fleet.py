@@ -375,7 +375,9 @@ class FleetFold:
         """What the registry misses, contract by contract: where that fails, all others go on."""
         failed, now_us = self.watch.failed, self.watch.now_us
         failed.judged_by(JUDGE, now_us)
-        for name, version in self.assignments.contracts(now_us).items():
+        contracts = self.assignments.contracts(now_us)
+        yield from self.registry.forgotten(contracts, now_us)
+        for name, version in contracts.items():
             try:
                 yield from list(self.registry.absences(name, version, self.assignments, now_us))
             except MemoryError:

@@ -7,7 +7,7 @@ contracts whose nodes never reported.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
@@ -381,6 +381,11 @@ class Registry:
             expected = f"{sum(due.nodes for due in dues)} nodes that report"
             yield from self._opened((name, "", code), expected, f"{len(nodes)}", since_us)
         yield from self._overdue(name, dues, _by_item(name, nodes, assignments), now_us)
+
+    def forgotten(self, contracts: Container[str], now_us: int) -> Iterator[Finding]:
+        """The end of what was missing of contracts that are there no more."""
+        for key in [key for key in self.open if key[0] not in contracts]:
+            yield from self._closed(key, now_us)
 
     def _overdue(
         self, name: str, dues: Sequence[Due], reported: Mapping[str, int], now_us: int

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from weighbridge.log.merkle import leaf_hash
 from weighbridge.log.note import MOST_BYTES
@@ -77,12 +77,25 @@ KeySide = Literal["provider", "lessee", "witness"]
 
 
 class ContractAdded(Model):
-    """A contract or its amendment: the file's exact text, judged from `from_us` on."""
+    """A contract or its amendment: the file's exact text, judged from `from_us` on.
+
+    Or, with a reason in `withdrawn`, the word that all versions were added by mistake: the newest text once more, and
+    there is no such contract from then on. The name is free again.
+    """
 
     contract: Name
     version: Count
     text: str
     from_us: Count
+    withdrawn: Text | None = None
+
+    @model_serializer(mode="wrap")
+    def _spelled(self, spell: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """What is not withdrawn says nothing of it, as before there was that word."""
+        spelled: dict[str, object] = spell(self)
+        return {
+            name: said for name, said in spelled.items() if name != "withdrawn" or said is not None
+        }
 
 
 class InviteIssued(Model):

@@ -386,7 +386,8 @@ class NoticeBook:
         match entry.kind:
             case EntryKind.CONTRACT:
                 self._entries.append((received_us, entry))
-                self._names.add(read(ContractAdded, payload).contract)
+                added = read(ContractAdded, payload)
+                (self._names.discard if added.withdrawn else self._names.add)(added.contract)
             case EntryKind.ASSIGNMENT:
                 assignment = read(Assignment, payload)
                 self._assignments.setdefault(assignment.contract, []).append(

@@ -86,6 +86,19 @@ def test_a_word_that_is_nearly_one_of_those_allowed_is_told(file: Path) -> None:
     assert "did you mean " in weighbridge("contract", "check", file).output
 
 
+def test_a_contract_that_was_added_by_mistake_is_withdrawn_and_added_right(
+    store: Path, file: Path
+) -> None:
+    config = ("--config", store)
+    assert weighbridge("contract", "add", file, *config).exit_code == 0
+    gone = weighbridge("contract", "withdraw", "alpha", "--reason", "another draft", *config)
+    assert (gone.exit_code, "alpha is withdrawn by entry" in gone.output) == (0, True), gone.output
+    assert "alpha" not in weighbridge("contract", "list", *config).output
+    again = weighbridge("contract", "withdraw", "alpha", "--reason", "again", *config)
+    assert again.exit_code == 2
+    assert weighbridge("contract", "add", file, *config).exit_code == 0
+
+
 def test_a_lease_that_promises_more_than_the_one_it_draws_on_is_told(file: Path) -> None:
     upstream = file.with_name("upstream.yaml")
     upstream.write_text(file.read_text())
