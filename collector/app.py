@@ -66,11 +66,13 @@ from collector.log.keys import load_keys
 from collector.log.own_keys import OwnKeys, announced, own_keys
 from collector.log.ticks import SystemClocks, TickClock
 from collector.simulation import LogicalTime
+from collector.storage.disk import disk_samples
 from collector.storage.received import tick_before_us
 from collector.storage.store import CorruptStore, StorageError, Store
 from collector.storage.stores import open_store
 from collector.tls import ServerCertificate, authority_hash
 from collector.web.pages import Pages
+from collector.web.runbooks import Runbooks
 from collector.web.shell import Shell
 from collector.witnessing.rounds import Rounds, cosigning
 from collector.witnessing.stamping import stamping
@@ -360,6 +362,7 @@ def _routes(components: Components, shell: Shell) -> tuple[Route, ...]:
             components.audits,
             lambda: components.judging.failure,
         ),
+        Runbooks(),
     )
     routes = [route for one in served for route in one.routes()]
     return described([*routes, *clocks.routes(committer.enter)], __version__)
@@ -370,6 +373,7 @@ def _own(components: Components, ingest: Ingest) -> Iterator[Sample]:
     yield from own_samples(
         components.store, ingest, components.judging, components.committer.newest_us
     )
+    yield from disk_samples(components.config.directory)
     yield metrics.CLOCK_OFFSET, (), components.committer.clock.off_us / 1_000_000
     for contract, count in sorted(components.statements.broken.items()):
         yield metrics.STATEMENTS_BROKEN, (contract,), count

@@ -6,24 +6,27 @@ from typing import Any
 
 import yaml
 
-from dashboards import contract, rules
+from dashboards import alertmanager, contract, rules
+
+COLLECTOR = "http://127.0.0.1:8470"
 
 
-def files() -> Mapping[str, str]:
-    """Path below the target directory -> text."""
+def files(collector: str = COLLECTOR) -> Mapping[str, str]:
+    """Path below the target directory -> text; `collector` is where people and Prometheus reach it."""
     return {
+        "alertmanager/alertmanager.yaml": _yaml(alertmanager.configuration()),
         "grafana/dashboards/contract.json": contract.build(),
         "grafana/provisioning/dashboards/weighbridge.yaml": _yaml(_dashboard_provider()),
         "grafana/provisioning/datasources/prometheus.yaml": _yaml(_datasource()),
-        "prometheus/weighbridge.rules.yaml": rules.build(),
-        "prometheus/prometheus.yaml": _yaml(_prometheus()),
+        "prometheus/weighbridge.rules.yaml": rules.build(collector),
+        "prometheus/prometheus.yaml": _yaml(_prometheus(collector)),
     }
 
 
-def build(target: Path) -> list[Path]:
+def build(target: Path, collector: str = COLLECTOR) -> list[Path]:
     """Write `files` below `target`, and say which. Raises OSError."""
     written = []
-    for name, text in files().items():
+    for name, text in files(collector).items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -57,15 +60,27 @@ def _datasource() -> dict[str, Any]:
     return {"apiVersion": 1, "datasources": [source]}
 
 
-def _prometheus() -> dict[str, Any]:
-    """Two jobs would scrape twice: service discovery lists /metrics itself beside the shards."""
-    job = {
-        "job_name": "weighbridge",
-        "honor_labels": False,
-        "http_sd_configs": [{"url": "http://127.0.0.1:8470/v1/sd/prometheus"}],
-    }
+def _prometheus(collector: str) -> dict[str, Any]:
+    """What is found every five seconds, the readings of GPUs every fifteen: a fleet has many of these.
+
+    Discovery lists both, `/metrics` and the shards: each job leaves to the other what is not its own.
+    """
     return {
-        "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
+        "global": {"scrape_interval": "15s", "evaluation_interval": "5s"},
         "rule_files": ["weighbridge.rules.yaml"],
-        "scrape_configs": [job],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:9093"]}]}]},
+        "scrape_configs": [
+            {"scrape_interval": "5s", **_job("weighbridge", collector, "keep")},
+            _job("weighbridge-gpus", collector, "drop"),
+        ],
+    }
+
+
+def _job(name: str, collector: str, action: str) -> dict[str, Any]:
+    only = {"source_labels": ["shard"], "regex": "metrics", "action": action}
+    return {
+        "job_name": name,
+        "honor_labels": False,
+        "http_sd_configs": [{"url": f"{collector}/v1/sd/prometheus"}],
+        "relabel_configs": [only],
     }

@@ -117,6 +117,8 @@ class Exposition:
             await self._contract(families, contract)
         async for labels in _sliced(dict.fromkeys(map(_finding, self._fleet.findings()))):
             families.add(metrics.FINDING_ACTIVE, labels, 1)
+        async for key, at_us in _sliced(self._fleet.noted().items(), KEYS_SLICE):
+            families.add(metrics.FINDING_NOTED, key, at_us / 1e6)
         async for node in _sliced(self._fleet.nodes.values()):
             _node(families, node)
         return families.text() + generate_latest(self._registry).decode()

@@ -91,10 +91,11 @@ class Accounts:
     def samples(self) -> Iterator[Sample]:
         """The samples of `/metrics` that concern money."""
         for name, account in list(self._known.items()):
-            yield from _samples(name, account)
+            yield from account_samples(name, account)
 
 
-def _samples(name: str, account: Account) -> Iterator[Sample]:
+def account_samples(name: str, account: Account) -> Iterator[Sample]:
+    """Of one contract."""
     statement = account.running
     if statement is not None:
         lines = [line for part in statement.parts for line in part.delivery]
@@ -105,6 +106,8 @@ def _samples(name: str, account: Account) -> Iterator[Sample]:
         for bound, amounts in earned(statement).items():
             labels = (name, statement.currency, bound)
             yield metrics.CONTRACT_CREDIT, labels, float(amounts)
+        for (objective, unit), used in _clocks(statement).items():
+            yield metrics.CONTRACT_REPAIR, (name, objective, unit), used
     if account.to_next_tier_s is not None:
         yield metrics.CONTRACT_NEXT_TIER, (name,), account.to_next_tier_s
     deadlines = [
@@ -114,6 +117,16 @@ def _samples(name: str, account: Account) -> Iterator[Sample]:
     ]
     if deadlines:
         yield metrics.CONTRACT_CLAIM_DEADLINE, (name,), min(deadlines)
+
+
+def _clocks(statement: Statement) -> Mapping[tuple[str, str], float]:
+    """The share of the promised time that each clock which still runs has used."""
+    return {
+        (clock.objective, clock.unit): clock.seconds / clock.objective_seconds
+        for part in statement.parts
+        for clock in part.clocks
+        if clock.end is None
+    }
 
 
 def accounting(accounts: Accounts) -> AbstractAsyncContextManager[None]:

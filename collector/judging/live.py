@@ -23,7 +23,8 @@ FindingKey = tuple[str, str, str, str, int]
 @dataclass(slots=True)
 class Judgement:
     """What has been judged so far; `LedgerWriter` alone changes it. `rows`, `findings`, `uses`: those that the ledger
-    does not have yet, oldest first."""
+    does not have yet, oldest first. `noted`: when something of an instant was last found, by contract, node and code.
+    """
 
     folds: FleetFold
     figures: Current
@@ -32,6 +33,7 @@ class Judgement:
     rows: list[Row] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
+    noted: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
     @property
     def now_us(self) -> int:
@@ -69,6 +71,10 @@ class Fleet(Protocol):
 
     def unwritten(self, contract: str) -> Sequence[Finding]:
         """Findings, opened or closed, that the ledger does not have yet, oldest first."""
+        ...
+
+    def noted(self) -> Mapping[tuple[str, str, str], int]:
+        """When something of an instant was last found, by contract, node and code; since the start."""
         ...
 
     def counts(self, contract: str) -> Counts: ...
@@ -177,6 +183,9 @@ class LiveFleet:
 
     def unwritten(self, contract: str) -> Sequence[Finding]:
         return [finding for finding in self._judged.findings if finding.contract == contract]
+
+    def noted(self) -> Mapping[tuple[str, str, str], int]:
+        return self._judged.noted
 
     def unwritten_rows(self, contract: str) -> list[Row]:
         """Rows that the ledger does not have yet."""

@@ -76,6 +76,9 @@ class RecentFleet:
     def findings(self, contract: str | None = None) -> Sequence[Finding]:
         return self._fleet.findings(contract)
 
+    def noted(self) -> Mapping[tuple[str, str, str], int]:
+        return self._fleet.noted()
+
     def unwritten(self, contract: str) -> Sequence[Finding]:
         return self._fleet.unwritten(contract)
 

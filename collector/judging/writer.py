@@ -221,6 +221,9 @@ class LedgerWriter:
             found[finding.key] = finding
         else:
             found.pop(finding.key, None)
+        if finding.until_us == finding.since_us:
+            key = (finding.contract, finding.node, finding.code)
+            self.judgement.noted[key] = finding.since_us
 
     def take(self) -> LedgerBatch:
         """What the ledger does not have yet. Write it, then say how it went with `written`."""

@@ -49,6 +49,10 @@ class Manifest:
     head: Head | None
 
 
+BACKED_UP = "backed-up"
+"""In a store: to where a backup of it was last finished; written then."""
+
+
 def back_up(
     directory: Path, config_file: Path, target: Location, log_keys: Sequence[bytes]
 ) -> Copied:
@@ -71,7 +75,16 @@ def back_up(
         _copy_keys(source, target)
         target.write("config.toml", config_file.read_bytes())
         _write_manifest(target, Manifest(info, head))
+    source.write(BACKED_UP, f"{target}\n".encode())
     return Copied(head, new)
+
+
+def backed_up_s(directory: Path) -> float:
+    """When a backup of the store was last finished, by the file system; 0: never."""
+    try:
+        return (directory / BACKED_UP).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _require_signed(head: Head, log_keys: Sequence[bytes], location: str) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from collector.storage import backup as backups
+from collector.storage.backup import backed_up_s
+from collector.storage.disk import disk_samples
 from collector.storage.handed_out import newest_head
 from collector.storage.locations import opened_log
 from tests.collector.backing_up import (
@@ -74,6 +76,25 @@ def test_the_next_backup_reads_and_writes_what_is_new(store: Path, target: Path)
     assert done.stdout.startswith(f"{target}: {size} entries, {size - before} of them new\n")
     assert backed_up(store, target).stdout.startswith(f"{target}: {size} entries, 0 of them new\n")
     assert manifest(target)["size"] == size
+
+
+def test_a_collector_tells_when_it_was_last_backed_up_and_how_much_room_it_has(
+    store: Path, target: Path
+) -> None:
+    (store / "backed-up").unlink()
+    shown = {name: told(store, name) for name in ("backup_timestamp_seconds", "store_free_bytes")}
+    assert shown["backup_timestamp_seconds"] == 0
+    assert 0 < shown["store_free_bytes"] <= told(store, "store_size_bytes")
+    before = store.stat().st_mtime
+    assert backed_up(store, target).returncode == 0
+    assert told(store, "backup_timestamp_seconds") >= before
+    assert backed_up_s(store) == told(store, "backup_timestamp_seconds")
+
+
+def told(store: Path, name: str) -> float:
+    """What the collector of a store would say on `/metrics`."""
+    found = {metric.name: value for metric, _, value in disk_samples(store)}
+    return found[f"weighbridge_{name}"]
 
 
 def test_a_restored_store_goes_on_and_says_that_it_was_restored(

@@ -5,8 +5,11 @@ from fractions import Fraction
 
 import pytest
 
+from collector.judging.claimable import Account, account_samples
 from tests.collector.statements.examples import ordinary
+from weighbridge.catalogue import metrics
 from weighbridge.contract import load
+from weighbridge.settlement.statement import ClockLine
 from weighbridge.settlement.worth import claimable, to_next_tier_s, totals
 
 TERMS = """\
@@ -74,3 +77,16 @@ def test_what_is_claimed_adds_up_by_currency_to_the_last_digit() -> None:
         "EUR": "0.3",
         "CNY": "100000000000000000000.00",
     }
+
+
+def test_a_clock_that_still_runs_tells_how_much_of_the_promised_time_it_has_used() -> None:
+    statement = ordinary()
+    part = statement.parts[0]
+    began = "2026-01-01T00:00:00Z"
+    clock = ClockLine("mend", "n1", began, None, 1800, 3600, "UNKNOWN")
+    clocks = (clock, replace(clock, unit="n2", end="2026-01-01T00:30:00Z"))
+    running = replace(statement, parts=(replace(part, clocks=clocks),))
+    told = account_samples("K", Account(running, (), None))
+    assert [one for one in told if one[0] is metrics.CONTRACT_REPAIR] == [
+        (metrics.CONTRACT_REPAIR, ("K", "mend", "n1"), 0.5)
+    ]

@@ -61,6 +61,12 @@ def test_a_spool_too_small_for_the_outage_keeps_the_newest_and_says_what_is_gone
     assert gaps
     (lost, *_) = [row for row in collector.history() if row["code"] == "chain_gap"]
     assert "are gone: " in lost["observed"]
+    noted = "weighbridge_finding_noted_timestamp_seconds"
+    assert {
+        (labels["node"], labels["check"])
+        for name, labels, at_s in collector.metrics()
+        if name == noted and at_s > 0
+    } >= {("n1", "chain_gap")}
     assert_kept(node, collector)
     collector.healthy(2)
     assert_never_down_between_two_chains(collector)

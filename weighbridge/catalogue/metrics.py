@@ -120,6 +120,13 @@ CONTRACT_CLAIM_DEADLINE = _gauge(
     "The first instant that is too late for the oldest credit that nobody has claimed.",
     "contract",
 )
+CONTRACT_REPAIR = _gauge(
+    "contract_repair_clock_ratio",
+    "Share of the promised time that a repair or an answer has used whose clock still runs; above 1 it is late.",
+    "contract",
+    "objective",
+    "unit",
+)
 CONTRACT_NODE_INFO = _gauge(
     "contract_node_info", "1 for each node assigned to the contract.", "contract", "node"
 )
@@ -132,6 +139,13 @@ FINDING_ACTIVE = _gauge(
     "check",
     "severity",
     "verdict",
+)
+FINDING_NOTED = _gauge(
+    "finding_noted_timestamp_seconds",
+    "When something that lasts no time, such as a lost report, was last found of the node since the collector's start.",
+    "contract",
+    "node",
+    "check",
 )
 NODE_LAST_REPORT = _gauge(
     "node_last_report_timestamp_seconds", "When the collector last received a report.", "node"
@@ -280,6 +294,12 @@ LOG_COSIGNED = _gauge(
     "Entries under the newest head that a witness has cosigned since the start; 0: none yet.",
     "witness",
 )
+STORE_FREE = _gauge("store_free_bytes", "Room that the collector has left on its store's disk.")
+STORE_SIZE = _gauge("store_size_bytes", "Size of the file system that the store lies on.")
+BACKUP = _gauge(
+    "backup_timestamp_seconds",
+    "When a backup of the store was last finished; 0: never.",
+)
 JUDGE_QUARANTINED = _gauge(
     "judge_quarantined",
     "Observers, and other subjects of entries, that this judge fails at; their time is unknown.",
@@ -348,8 +368,10 @@ CONTRACT_METRICS: tuple[Metric, ...] = (
     CONTRACT_CREDIT,
     CONTRACT_NEXT_TIER,
     CONTRACT_CLAIM_DEADLINE,
+    CONTRACT_REPAIR,
     CONTRACT_NODE_INFO,
     FINDING_ACTIVE,
+    FINDING_NOTED,
     NODE_LAST_REPORT,
     NODE_CLOCK_SKEW,
     NODE_INFO,
@@ -393,6 +415,9 @@ COLLECTOR_METRICS: tuple[Metric, ...] = (
     LOG_COSIGNED,
     JUDGE_LAG,
     JUDGE_QUARANTINED,
+    STORE_FREE,
+    STORE_SIZE,
+    BACKUP,
 )
 """The collector about itself, on `/metrics`."""
 

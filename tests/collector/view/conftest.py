@@ -19,6 +19,7 @@ from collector.app import problems
 from collector.judging.current_figures import Figures
 from collector.storage.store import FindingPage, StoreInfo
 from collector.web.pages import Pages
+from collector.web.runbooks import Runbooks
 from collector.web.shell import Shell
 from weighbridge.audit.auditing import Audit, audit
 from weighbridge.audit.portfolio import Lease, Portfolio
@@ -135,6 +136,7 @@ class ScriptedFleet:
     assigned: dict[str, dict[str, frozenset[str] | None]] = field(default_factory=dict)
     found: list[Finding] = field(default_factory=list)
     late: list[Finding] = field(default_factory=list)
+    once: dict[tuple[str, str, str], int] = field(default_factory=dict)
     counted: dict[str, Counts] = field(default_factory=dict)
     bounds: dict[str, tuple[Fraction, Fraction]] = field(default_factory=dict)
     verdicts: dict[str, Literal["MET", "BREACHED", "UNKNOWN"]] = field(default_factory=dict)
@@ -153,6 +155,9 @@ class ScriptedFleet:
 
     def unwritten(self, contract: str) -> Sequence[Finding]:
         return [row for row in self.late if row.contract == contract]
+
+    def noted(self) -> Mapping[tuple[str, str, str], int]:
+        return self.once
 
     def counts(self, contract: str) -> Counts:
         return self.counted[contract]
@@ -286,7 +291,7 @@ async def served(
     application = web.Application(middlewares=[shell.refusals, problems])
     application[GATE] = gate
     application[BODIES] = Bodies(1 << 20, 8 << 20, 20, 20)
-    for route in described((*api.routes(), *pages.routes()), "1.2.3"):
+    for route in described((*api.routes(), *pages.routes(), *Runbooks().routes()), "1.2.3"):
         application.router.add_route(route.method, route.path, gate.guard(route))
     async with TestClient(TestServer(application)) as client:
         yield client

@@ -74,6 +74,14 @@ async def test_a_scripted_fleet_is_exported_exactly_so(pages: Exposition, page: 
     assert without_creation(text) == golden.read_text()
 
 
+async def test_what_lasts_no_time_is_told_by_when_it_was_last_found(
+    fleet: Any, pages: Exposition
+) -> None:
+    fleet.once = {("alpha", "a1", "chain_gap"): 7_500_000}
+    found = values(await pages.contracts(), metrics.FINDING_NOTED.name, "contract", "node", "check")
+    assert found == {("alpha", "a1", "chain_gap"): 7.5}
+
+
 async def test_promtool_finds_nothing_to_say(pages: Exposition) -> None:
     program = shutil.which("promtool")
     if program is None:

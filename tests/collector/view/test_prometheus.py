@@ -27,14 +27,14 @@ def free_port() -> int:
 
 def configure(directory: Path, collector: str) -> Path:
     """What `dashboards build` writes, pointed at the test's collector and hurried."""
-    build(directory)
+    build(directory, f"http://{collector}")
     path = directory / "prometheus" / "prometheus.yaml"
     configuration = yaml.safe_load(path.read_text())
     configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    (job,) = configuration["scrape_configs"]
-    (discovery,) = job["http_sd_configs"]
-    discovery["url"] = discovery["url"].replace("127.0.0.1:8470", collector)
-    discovery["refresh_interval"] = "1s"
+    for job in configuration["scrape_configs"]:
+        job["scrape_interval"] = "1s"
+        (discovery,) = job["http_sd_configs"]
+        discovery["refresh_interval"] = "1s"
     path.write_text(yaml.safe_dump(configuration))
     return path
 
@@ -106,5 +106,5 @@ async def test_prometheus_discovers_scrapes_and_alerts(client: Client, tmp_path:
         assert power["value"][1] == "699.5"
         on_alpha = 'weighbridge_gpu_state and on (node, uuid) weighbridge_gpu_contract_info{contract="alpha"}'
         assert len(await query(on_alpha)) == len(states)
-        expected = {"WeighbridgeBreach", "WeighbridgeNeverReported"}
+        expected = {"WeighbridgeGpuFault", "WeighbridgeNeverReported"}
         assert await until(firing, expected.issubset) == expected

@@ -8,8 +8,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
+from collector.api.routes import Access
 from collector.documents.spelling import percent, span, utc
 from collector.web import timeline
+from collector.web.runbooks import Runbooks
 from tests.collector.view.conftest import finding
 from weighbridge.catalogue.findings import meanings
 from weighbridge.judge.ledger import Row, State
@@ -375,3 +377,12 @@ def test_the_picture_is_as_long_as_what_is_known_and_at_most_a_day() -> None:
     assert timeline.by_node([row(0, 3, 0, State.UP)], ["n"], NOW_US)["span"] == "10 min"
     assert timeline.by_node([row(0, 59, 0, State.UP)], ["n"], NOW_US)["span"] == "1 h"
     assert timeline.by_node([row(0, 9000, 0, State.UP)], ["n"], NOW_US)["span"] == "1 d"
+
+
+async def test_a_runbook_is_there_for_whoever_was_woken(client: Client) -> None:
+    answer = await client.get("/runbooks/WeighbridgeNodeSilent")
+    assert (answer.status, answer.content_type) == (200, "text/plain")
+    assert (await answer.text()).startswith("# WeighbridgeNodeSilent\n")
+    assert (await client.get("/runbooks/WeighbridgeNone")).status == 404
+    (route,) = Runbooks().routes()
+    assert route.access is Access.OPEN
