@@ -61,7 +61,7 @@ def configuration() -> dict[str, Any]:
             "receiver": morning,
             "group_by": ["alertname", "contract", "node"],
             "group_wait": "5s",
-            "group_interval": "1m",
+            "group_interval": "10s",
             "repeat_interval": "12h",
             "routes": [
                 {"matchers": ['severity="critical"'], "receiver": wake, "repeat_interval": "1h"}

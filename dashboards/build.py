@@ -6,16 +6,35 @@ from typing import Any
 
 import yaml
 
-from dashboards import alertmanager, contract, rules
+from dashboards import (
+    alertmanager,
+    contract,
+    fleet,
+    integrity,
+    node,
+    portfolio,
+    rules,
+)
+from dashboards import (
+    collector as own,
+)
 
 COLLECTOR = "http://127.0.0.1:8470"
+DASHBOARDS = {
+    "portfolio": portfolio.build,
+    "contract": contract.build,
+    "node": node.build,
+    "integrity": integrity.build,
+    "fleet": fleet.build,
+    "collector": own.build,
+}
 
 
 def files(collector: str = COLLECTOR) -> Mapping[str, str]:
     """Path below the target directory -> text; `collector` is where people and Prometheus reach it."""
     return {
         "alertmanager/alertmanager.yaml": _yaml(alertmanager.configuration()),
-        "grafana/dashboards/contract.json": contract.build(),
+        **{f"grafana/dashboards/{name}.json": made(collector) for name, made in DASHBOARDS.items()},
         "grafana/provisioning/dashboards/weighbridge.yaml": _yaml(_dashboard_provider()),
         "grafana/provisioning/datasources/prometheus.yaml": _yaml(_datasource()),
         "prometheus/weighbridge.rules.yaml": rules.build(collector),

@@ -91,11 +91,11 @@ class Accounts:
     def samples(self) -> Iterator[Sample]:
         """The samples of `/metrics` that concern money."""
         for name, account in list(self._known.items()):
-            yield from account_samples(name, account)
+            yield from account_samples(name, account, self._statements.newest_s)
 
 
-def account_samples(name: str, account: Account) -> Iterator[Sample]:
-    """Of one contract."""
+def account_samples(name: str, account: Account, now_s: int) -> Iterator[Sample]:
+    """Of one contract. An announced window is told while it runs."""
     statement = account.running
     if statement is not None:
         lines = [line for part in statement.parts for line in part.delivery]
@@ -108,6 +108,8 @@ def account_samples(name: str, account: Account) -> Iterator[Sample]:
             yield metrics.CONTRACT_CREDIT, labels, float(amounts)
         for (objective, unit), used in _clocks(statement).items():
             yield metrics.CONTRACT_REPAIR, (name, objective, unit), used
+        for window in sorted(_windows(statement, now_s)):
+            yield metrics.CONTRACT_MAINTENANCE, (name, window), 1
     if account.to_next_tier_s is not None:
         yield metrics.CONTRACT_NEXT_TIER, (name,), account.to_next_tier_s
     deadlines = [
@@ -127,6 +129,12 @@ def _clocks(statement: Statement) -> Mapping[tuple[str, str], float]:
         for clock in part.clocks
         if clock.end is None
     }
+
+
+def _windows(statement: Statement, now_s: int) -> set[str]:
+    """The announced windows that run."""
+    lines = [line for part in statement.parts for line in part.maintenance]
+    return {line.id for line in lines if instant(line.start) <= now_s < instant(line.end)}
 
 
 def accounting(accounts: Accounts) -> AbstractAsyncContextManager[None]:

@@ -5,22 +5,22 @@ import json
 import pytest
 
 from dashboards import panels
-from dashboards.panels import Placed, Query
+from dashboards.panels import Look, Page, Placed, Query
 
 
 def number(width: int) -> Placed:
     """Four high."""
-    return panels.number("n", Query("up"), "", width=width)
+    return panels.number("n", [Query("up")], "", Look("none"), width)
 
 
 def graph(width: int) -> Placed:
     """Eight high."""
-    return panels.graph("g", [Query("up")], "", width=width)
+    return panels.graph("g", [Query("up")], "", Look("none"), width)
 
 
 def places(*placed: Placed) -> list[tuple[int, int]]:
     """Left and top of each panel."""
-    shown = json.loads(panels.dashboard("u", "t", "", [], placed))["panels"]
+    shown = json.loads(panels.dashboard(Page("u", "t", ""), [], placed, {}, ""))["panels"]
     return [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in shown]
 
 

@@ -127,6 +127,12 @@ CONTRACT_REPAIR = _gauge(
     "objective",
     "unit",
 )
+CONTRACT_MAINTENANCE = _gauge(
+    "contract_maintenance",
+    "1 while an announced window of maintenance runs; whether it counts, the statement says.",
+    "contract",
+    "window",
+)
 CONTRACT_NODE_INFO = _gauge(
     "contract_node_info", "1 for each node assigned to the contract.", "contract", "node"
 )
@@ -369,6 +375,7 @@ CONTRACT_METRICS: tuple[Metric, ...] = (
     CONTRACT_NEXT_TIER,
     CONTRACT_CLAIM_DEADLINE,
     CONTRACT_REPAIR,
+    CONTRACT_MAINTENANCE,
     CONTRACT_NODE_INFO,
     FINDING_ACTIVE,
     FINDING_NOTED,

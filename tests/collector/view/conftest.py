@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from collector.api.access import GATE, Bearer, Gate, Role, token_hash
 from collector.api.bodies import BODIES, Bodies
 from collector.api.contracts import Api
-from collector.api.exposition import Exposition
+from collector.api.exposition import Exposition, Sample
 from collector.api.routes import described
 from collector.app import problems
 from collector.judging.current_figures import Figures
@@ -278,13 +278,14 @@ async def served(
     *,
     simulation: bool = False,
     stopped: str | None = None,
+    own: Callable[[], Sequence[Sample]] = tuple,
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     async def add_contract(added: ContractAdded) -> tuple[int, int]:
         submitted.append(added)
         return 7, added.from_us
 
     gate = Gate({token_hash(token): bearer for token, bearer in TOKENS.items()}, True)
-    api = Api(fleet, ledger, Exposition(fleet, lambda: ()), add_contract)
+    api = Api(fleet, ledger, Exposition(fleet, own), add_contract)
     info = StoreInfo(f"{SIMULATED if simulation else 'weighbridge/'}test")
     shell = Shell(info, lambda: fleet.now_us)
     pages = Pages(shell, fleet, ledger, ScriptedAudits(), lambda: stopped)
