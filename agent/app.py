@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
-from agent import challenge_receipts, control, exposition
+from agent import challenge_receipts, control, dcgm, exposition
 from agent.alone import alone_in
 from agent.authority import AuthorityFollower
 from agent.challenge_receipts import KeptReceipts
@@ -34,7 +34,7 @@ from weighbridge.process.service_manager import ServiceManager
 from weighbridge.process.settings import ConfigError
 from weighbridge.process.system_clock import boot_id
 from weighbridge.wire.addresses import gpus_by_address
-from weighbridge.wire.report import Event, Reason
+from weighbridge.wire.report import Event, EventKind, Reason
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +92,7 @@ class Daemon:
             self._kernel = KernelLog(config.kernel_log_path, state, self._boot)
         self._merger = XidMerger()
         self._said = ""
+        self._xids: dict[str, int] = {}
         on = config.attestation == "on"
         self._attest = over_nvml(environment) if on else nothing
 
@@ -174,9 +175,19 @@ class Daemon:
         listen = self._config.metrics_listen
         if listen:
             await _try_door(stack, listen, lambda: exposition.serve(listen, self._page))
+        named = self._config.dcgm_listen
+        if named:
+            page = dcgm.Page(self._seen, self._identity.node, self._config.dcgm_host_label)
+            await _try_door(stack, named, lambda: exposition.serve(named, page.text))
 
     def _page(self) -> str:
         return exposition.render(self._agent.facts(), self._agent.driver)
+
+    def _seen(self) -> dcgm.Seen:
+        sampler = self._agent.sampler
+        return dcgm.Seen(
+            sampler.devices, self._agent.driver, sampler.newest, sampler.newest_slow, self._xids
+        )
 
     async def _run_until(self, stopped: asyncio.Event) -> None:
         tasks = [
@@ -202,7 +213,13 @@ class Daemon:
         known = gpus_by_address(self._agent.sampler.devices)
         found = [] if self._kernel is None else self._kernel.take()
         kernel = [placed(event, known) for event in found]
-        return self._merger.merge([*self._source.events(), *kernel])
+        merged = self._merger.merge([*self._source.events(), *kernel])
+        self._xids |= {
+            event.device: event.code
+            for event in merged
+            if event.kind is EventKind.XID and event.device and event.code is not None
+        }
+        return merged
 
     def _footprint(self) -> dict[str, int]:
         cost = footprint(ROOT, os.getpid())

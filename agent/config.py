@@ -29,6 +29,8 @@ class AgentConfig(BaseModel):
     kernel_log: Literal["on", "off"] = "on"
     kernel_log_path: Path = Path("/dev/kmsg")
     metrics_listen: str = Field("", pattern=r"^(127\.0\.0\.1:\d{1,5})?$")
+    dcgm_listen: str = Field("", pattern=r"^([\w.\-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})?$")
+    dcgm_host_label: Literal["hostname", "Hostname"] = "hostname"
     probe: Literal["off", "socket", "spawn"] = "off"
     probe_socket: Path = Path("/run/weighbridge-probe.sock")
     probe_backend: Literal["cuda", "cpu"] = "cuda"

@@ -1,4 +1,4 @@
-"""The agent's own state as Prometheus text, for this machine alone (127.0.0.1)."""
+"""The agent's own state as Prometheus text, and how a page of text is served."""
 
 import asyncio
 import re
@@ -65,7 +65,7 @@ async def serve(listen: str, page: Callable[[], str]) -> asyncio.Server:
         finally:
             writer.close()
 
-    return await asyncio.start_server(answer, host, int(port), limit=8192)
+    return await asyncio.start_server(answer, host.strip("[]"), int(port), limit=8192)
 
 
 def _response(head: bytes, page: Callable[[], str]) -> bytes:

@@ -224,6 +224,8 @@ class Sampler:
         """Readings since the start that a failing call, not a missing feature, left without a value."""
         self.newest: Sweep | None = None
         """The newest sample of the fast tier, and beside it the processes that were seen with it."""
+        self.newest_slow: Sweep | None = None
+        """The newest sample of the slow tier."""
         self.newest_processes: Sequence[RawProcess] | Reason = Reason.NOT_READY
 
     @property
@@ -339,7 +341,8 @@ class Sampler:
         self._gathered.processes = (self._gathered.processes or []) + rows
 
     async def _sweep_slow(self) -> None:
-        self._keep(self._gathered.slow, await self._source.sweep(Tier.SLOW))
+        self.newest_slow = await self._source.sweep(Tier.SLOW)
+        self._keep(self._gathered.slow, self.newest_slow)
         facts = self._host.facts()
         self._gathered.host = replace(facts, readings={**facts.readings, **self._more_facts()})
 

@@ -26,6 +26,8 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
         ("interval_ms = 'soon'", "interval_ms: "),
         ("interval_ms = 0", "interval_ms: "),
         ("metrics_listen = '0.0.0.0:9470'", "metrics_listen: "),
+        ("dcgm_listen = 'anywhere'", "dcgm_listen: "),
+        ("dcgm_host_label = 'host'", "dcgm_host_label: "),
         ("[agent]\ninterval_ms = 1000", "agent: no such key"),
         ("interval_ms = ", "agent.toml"),
     ],
