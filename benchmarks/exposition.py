@@ -66,6 +66,9 @@ class FleetAtRest:
     def observers(self, node: str) -> Sequence[NodeState]:
         return [self.nodes[node]]
 
+    def noted(self) -> Mapping[tuple[str, str, str], int]:
+        return {}
+
     def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
         return self.assigned[contract]
 

@@ -46,7 +46,7 @@ def test_a_key_that_is_appended_to_the_agents_configuration_is_read(tmp_path: Pa
     rules.write_text("\n".join(line for line in lines if "weighbridge-" not in line) + "\n")
     root = tmp_path / "root"
     root.mkdir()
-    command = ["systemd-tmpfiles", f"--root={root}", "--create", rules]
+    command = ["systemd-tmpfiles", f"--root={root}", "--create", str(rules)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with (root / "etc/weighbridge/agent.toml").open("a") as file:

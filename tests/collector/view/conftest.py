@@ -284,8 +284,11 @@ async def served(
         submitted.append(added)
         return 7, added.from_us
 
+    async def withdraw_contract(name: str, reason: str) -> int:
+        raise AssertionError("no test of pages withdraws a contract")
+
     gate = Gate({token_hash(token): bearer for token, bearer in TOKENS.items()}, True)
-    api = Api(fleet, ledger, Exposition(fleet, own), add_contract)
+    api = Api(fleet, ledger, Exposition(fleet, own), add_contract, withdraw_contract)
     info = StoreInfo(f"{SIMULATED if simulation else 'weighbridge/'}test")
     shell = Shell(info, lambda: fleet.now_us)
     pages = Pages(shell, fleet, ledger, ScriptedAudits(), lambda: stopped)
