@@ -284,7 +284,7 @@ async def served(
         submitted.append(added)
         return 7, added.from_us
 
-    async def withdraw_contract(name: str, reason: str) -> int:
+    async def withdraw_contract(_name: str, _reason: str) -> int:
         raise AssertionError("no test of pages withdraws a contract")
 
     gate = Gate({token_hash(token): bearer for token, bearer in TOKENS.items()}, True)
