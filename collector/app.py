@@ -65,6 +65,7 @@ from collector.log.ingest import Ingest
 from collector.log.keys import load_keys
 from collector.log.own_keys import OwnKeys, announced, own_keys
 from collector.log.ticks import SystemClocks, TickClock
+from collector.sending.queue import Queue
 from collector.simulation import LogicalTime
 from collector.storage.disk import disk_samples
 from collector.storage.received import tick_before_us
@@ -146,6 +147,7 @@ class Components:
     audits: Audits
     rounds: Rounds
     budgets: Budgets
+    waiting: Queue | None
     doors: Doors
 
 
@@ -167,7 +169,8 @@ async def running(
         patience = START_SECONDS if public else math.inf
         components = await stack.enter_async_context(_components(config, store, patience))
         shell = Shell(store.info, lambda: components.fleet.now_us)
-        routes, limits = _routes(components, shell), config.limits
+        ingest, exposition = _exposed(components)
+        routes, limits = _routes(components, shell, ingest, exposition), config.limits
         bodies = Bodies(
             limits.body_bytes,
             limits.reading_bytes,
@@ -180,7 +183,7 @@ async def running(
         if public:
             url = await stack.enter_async_context(_published(config, routes, bodies, doors, shell))
             await stack.enter_async_context(beside(doors.watch(), "slow connections stay open"))
-            for work in _work(components):
+            for work in (*_work(components), _remote(components, exposition)):
                 await stack.enter_async_context(work)
         # First of all at the end: requests that wait for commands would hold up the rest.
         for end in (components.challenges.commands.close, bodies.close, components.doors.close):
@@ -232,6 +235,7 @@ async def _components(
             Audits(store, statements, fleet),
             rounds,
             budgets,
+            _queue(config),
         )
         async with challenging(challenges, judging.caught_up), contextlib.aclosing(questions):
             doors = Doors(most_connections(), time.monotonic)
@@ -324,12 +328,42 @@ async def _judging(
         await task
 
 
-def _routes(components: Components, shell: Shell) -> tuple[Route, ...]:
+def _exposed(components: Components) -> tuple[Ingest, Exposition]:
+    """What takes reports, and what is told on the pages of metrics."""
+    committer = components.committer
+    ingest = Ingest(committer, committer.ring, components.config.limits, components.budgets)
+    recent = RecentFleet(components.fleet)
+    return ingest, Exposition(recent, lambda: _own(components, ingest))
+
+
+def _queue(config: CollectorConfig) -> Queue | None:
+    settings = config.remote_write
+    if settings is None:
+        return None
+    return Queue(config.directory / "remote-write", settings.queue_bytes)
+
+
+def _remote(components: Components, exposition: Exposition) -> AbstractAsyncContextManager[None]:
+    """Writes to the receiver, if there is one. Raises ConfigError where what it needs is not installed."""
+    settings, queue = components.config.remote_write, components.waiting
+    if settings is None or queue is None:
+        return contextlib.nullcontext()
+    try:
+        from collector.sending.remote_write import RemoteWrite
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"remote_write: {error.name} is missing: pip install 'weighbridge[remote-write]'"
+        ) from error
+    work = RemoteWrite(settings, queue, exposition).run()
+    return beside(work, "metrics are sent no more")
+
+
+def _routes(
+    components: Components, shell: Shell, ingest: Ingest, exposition: Exposition
+) -> tuple[Route, ...]:
     """Every route of the collector. Each module that serves something adds its own here."""
     store, fleet, committer = components.store, components.fleet, components.committer
-    ingest = Ingest(committer, committer.ring, components.config.limits, components.budgets)
-    recent, clocks = RecentFleet(fleet), components.clocks
-    exposition = Exposition(recent, lambda: _own(components, ingest))
+    recent, clocks = exposition.fleet, components.clocks
     polls = PollAuthenticator(committer.ring, components.own.keys.every)
     served = (
         _log_api(components, ingest, exposition),
@@ -374,6 +408,8 @@ def _own(components: Components, ingest: Ingest) -> Iterator[Sample]:
         components.store, ingest, components.judging, components.committer.newest_us
     )
     yield from disk_samples(components.config.directory)
+    if components.waiting is not None:
+        yield from components.waiting.samples()
     yield metrics.CLOCK_OFFSET, (), components.committer.clock.off_us / 1_000_000
     for contract, count in sorted(components.statements.broken.items()):
         yield metrics.STATEMENTS_BROKEN, (contract,), count

@@ -16,6 +16,7 @@ from collector.api.access import Bearer, parse_role
 from collector.attestation.verification import Verifier
 from collector.log.budgets import HOURLY, Costs
 from collector.log.ingest import Limits
+from collector.sending.receivers import Receiver
 from collector.witnessing.rounds import Witness
 from collector.witnessing.stamping import Authority
 from weighbridge.log.note import KeyKind, read_vkey
@@ -70,6 +71,17 @@ class TimestampSettings(Model):
     seconds: int = Field(86400, ge=1, le=366 * 86400, strict=True)
 
 
+class RemoteWriteSettings(Model):
+    """A receiver of Prometheus' remote write. `labels` say who sends; files lie beside the configuration."""
+
+    url: Text
+    seconds: int = Field(15, ge=1, le=3600, strict=True)
+    token: Text | None = None
+    authority: Text | None = None
+    labels: dict[str, Text] = Field(default_factory=lambda: {"job": "weighbridge"})
+    queue_bytes: Count = 1 << 30
+
+
 class AttestationSettings(Model):
     """A Python that has NVIDIA's `nv-local-gpu-verifier`, an environment of its own.
 
@@ -96,6 +108,7 @@ class Settings(Model):
     witnesses: list[WitnessSettings] = Field(default_factory=list, max_length=MOST_WITNESSES)
     witness_seconds: int = Field(300, ge=1, le=86400, strict=True)
     timestamps: TimestampSettings | None = None
+    remote_write: RemoteWriteSettings | None = None
     attestation: AttestationSettings | None = None
 
 
@@ -139,6 +152,7 @@ class CollectorConfig:
     witnesses: tuple[Witness, ...]
     witness_seconds: int
     timestamps: Authority | None
+    remote_write: Receiver | None
     attestation: Verifier | None
 
     @property
@@ -195,6 +209,7 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
         witnesses=_witnesses(file, settings.witnesses),
         witness_seconds=settings.witness_seconds,
         timestamps=_authority(file, settings.timestamps),
+        remote_write=_receiver(file, settings.remote_write),
         attestation=_verifier(file, settings.attestation),
     )
 
@@ -253,6 +268,30 @@ def _authority(file: Path, settings: TimestampSettings | None) -> Authority | No
     if not certificates.is_file():
         raise ConfigError(f"{file}: timestamps.authority: {certificates} is no file")
     return Authority(settings.url, certificates, settings.seconds)
+
+
+def _receiver(file: Path, settings: RemoteWriteSettings | None) -> Receiver | None:
+    if settings is None:
+        return None
+    if urlsplit(settings.url).scheme not in ("http", "https"):
+        raise ConfigError(f"{file}: remote_write.url: http or https")
+    return Receiver(
+        settings.url,
+        settings.seconds,
+        _beside(file, "token", settings.token),
+        _beside(file, "authority", settings.authority),
+        tuple(settings.labels.items()),
+        settings.queue_bytes,
+    )
+
+
+def _beside(file: Path, key: str, named: str | None) -> Path | None:
+    if named is None:
+        return None
+    path = file.parent / named
+    if not path.is_file():
+        raise ConfigError(f"{file}: remote_write.{key}: {path} is no file")
+    return path
 
 
 def _verifier(file: Path, settings: AttestationSettings | None) -> Verifier | None:

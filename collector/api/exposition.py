@@ -100,47 +100,52 @@ class Exposition:
     """
 
     def __init__(self, fleet: Fleet, own: Callable[[], Iterable[Sample]]) -> None:
-        self._fleet = fleet
+        self.fleet = fleet
         self._own = own
         self._shards = Shards()
         self._registry = CollectorRegistry()
         timed = metrics.INGEST_SECONDS
         self.ingest = Histogram(timed.name, timed.help, registry=self._registry)
 
+    @property
+    def now_us(self) -> int:
+        """The tick as of which the pages are."""
+        return self.fleet.now_us
+
     async def contracts(self) -> str:
         """`/metrics`."""
         families = Families((*metrics.CONTRACT_METRICS, *metrics.COLLECTOR_METRICS))
         for sample in self._own():
             families.add(*sample)
-        families.add(metrics.TICK, (), self._fleet.now_us / 1e6)
-        async for contract in _sliced(self._fleet.contracts):
+        families.add(metrics.TICK, (), self.fleet.now_us / 1e6)
+        async for contract in _sliced(self.fleet.contracts):
             await self._contract(families, contract)
-        async for labels in _sliced(dict.fromkeys(map(_finding, self._fleet.findings()))):
+        async for labels in _sliced(dict.fromkeys(map(_finding, self.fleet.findings()))):
             families.add(metrics.FINDING_ACTIVE, labels, 1)
-        async for key, at_us in _sliced(self._fleet.noted().items(), KEYS_SLICE):
+        async for key, at_us in _sliced(self.fleet.noted().items(), KEYS_SLICE):
             families.add(metrics.FINDING_NOTED, key, at_us / 1e6)
-        async for node in _sliced(self._fleet.nodes.values()):
+        async for node in _sliced(self.fleet.nodes.values()):
             _node(families, node)
         return families.text() + generate_latest(self._registry).decode()
 
     async def shard(self, number: int) -> str | None:
         """`/metrics/gpus/<number>`; None where there is no such shard."""
-        await self._shards.refresh(self._fleet)
+        await self._shards.refresh(self.fleet)
         keys = self._shards.keys(number)
         if keys is None:
             return None
         families = Families(metrics.GPU_METRICS)
         async for node, own in _sliced(_by_node(keys).items()):
-            _gpus(families, self._fleet.observers(node), own, self._shards)
+            _gpus(families, self.fleet.observers(node), own, self._shards)
         return families.text()
 
     async def paths(self) -> list[str]:
         """What Prometheus is to scrape."""
-        await self._shards.refresh(self._fleet)
+        await self._shards.refresh(self.fleet)
         return ["/metrics", *(f"/metrics/gpus/{number}" for number in range(len(self._shards)))]
 
     async def _contract(self, families: Families, contract: str) -> None:
-        fleet = self._fleet
+        fleet = self.fleet
         counts = fleet.counts(contract)
         for state in ("contracted", "reporting", "healthy", "in_use"):
             families.add(metrics.CONTRACT_GPUS, (contract, state), getattr(counts, state))

@@ -306,6 +306,14 @@ BACKUP = _gauge(
     "backup_timestamp_seconds",
     "When a backup of the store was last finished; 0: never.",
 )
+REMOTE_WAITING = _gauge(
+    "remote_write_waiting_bytes", "Requests of remote write that wait on the disk for the receiver."
+)
+REMOTE_REQUESTS = _counter(
+    "remote_write_requests_total",
+    "Requests of remote write since the start, by what became of them: sent, refused, dropped for want of room.",
+    "result",
+)
 JUDGE_QUARANTINED = _gauge(
     "judge_quarantined",
     "Observers, and other subjects of entries, that this judge fails at; their time is unknown.",
@@ -425,6 +433,8 @@ COLLECTOR_METRICS: tuple[Metric, ...] = (
     STORE_FREE,
     STORE_SIZE,
     BACKUP,
+    REMOTE_WAITING,
+    REMOTE_REQUESTS,
 )
 """The collector about itself, on `/metrics`."""
 

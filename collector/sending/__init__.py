@@ -1,0 +1,1 @@
+"""Metrics that are sent to where somebody wants them, rather than fetched."""

@@ -1,0 +1,61 @@
+"""What waits to be sent, on the disk: a file for each request, in the order in which they were made."""
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from weighbridge.catalogue import metrics
+from weighbridge.catalogue.metrics import Metric
+from weighbridge.process.files import write_file
+
+
+class Queue:
+    """Requests in a directory, at most `most_bytes` of them: then the oldest are dropped, and counted.
+
+    What was put is durable when `put` returns, and there until it is done with. One process uses it at a time.
+    """
+
+    def __init__(self, directory: Path, most_bytes: int) -> None:
+        self._directory, self._most_bytes = directory, most_bytes
+        directory.mkdir(mode=0o700, exist_ok=True)
+        for broken in directory.glob("*.new"):
+            broken.unlink()
+        files = sorted(path for path in directory.iterdir() if path.name.isdigit())
+        self._waiting = deque((path, path.stat().st_size) for path in files)
+        self._next = int(files[-1].name) + 1 if files else 0
+        self.bytes = sum(size for _, size in self._waiting)
+        self.counts: Counter[str] = Counter()
+
+    def put(self, body: bytes) -> None:
+        """At the end."""
+        path = self._directory / f"{self._next:020}"
+        write_file(path, body)
+        self._next += 1
+        self._waiting.append((path, len(body)))
+        self.bytes += len(body)
+        while self.bytes > self._most_bytes and len(self._waiting) > 1:
+            self.done("dropped")
+
+    def oldest(self) -> tuple[Path, bytes] | None:
+        """What is to be sent next; None: nothing waits."""
+        if not self._waiting:
+            return None
+        path, _ = self._waiting[0]
+        return path, path.read_bytes()
+
+    def is_oldest(self, path: Path) -> bool:
+        """Whether it still waits, and nothing before it."""
+        return bool(self._waiting) and self._waiting[0][0] == path
+
+    def done(self, result: str) -> None:
+        """The oldest needs no sending any more: sent, refused, or dropped for want of room."""
+        path, size = self._waiting.popleft()
+        self.bytes -= size
+        self.counts[result] += 1
+        path.unlink(missing_ok=True)
+
+    def samples(self) -> Iterator[tuple[Metric, Sequence[str], int | float]]:
+        """For `/metrics`."""
+        yield metrics.REMOTE_WAITING, (), self.bytes
+        for result, count in sorted(self.counts.items()):
+            yield metrics.REMOTE_REQUESTS, (result,), count

@@ -1,0 +1,203 @@
+"""Remote write to real receivers: an outage of theirs, or an end of ours, loses nothing."""
+
+import asyncio
+import math
+import shutil
+import struct
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientConnectionError, ClientSession, web
+from aiohttp.test_utils import TestServer
+
+from collector.api.exposition import Exposition, render_labels
+from collector.sending.queue import Queue
+from collector.sending.receivers import Receiver
+from collector.sending.remote_write import RemoteWrite
+from collector.sending.samples import Labels, samples
+from collector.sending.write_request import AT_ONCE, STALE, bodies, series
+from tests.collector.view.conftest import ScriptedFleet
+from tests.collector.view.test_prometheus import free_port, until
+from weighbridge.process.system_clock import wall_us
+
+SECOND_US = 1_000_000
+RECEIVERS: dict[str, Sequence[str]] = {
+    "prometheus": (
+        "--config.file={directory}/empty.yaml",
+        "--storage.tsdb.path={directory}/tsdb",
+        "--web.listen-address={address}",
+        "--web.enable-remote-write-receiver",
+    ),
+    "victoria-metrics": (
+        "-storageDataPath={directory}/vm",
+        "-httpListenAddr={address}",
+        "-search.latencyOffset=0s",
+        "-retentionPeriod=10y",
+    ),
+}
+
+
+@asynccontextmanager
+async def receiving(name: str, directory: Path, address: str) -> AsyncIterator[None]:
+    """A receiver that answers; its data stay in the directory."""
+    program = shutil.which(name)
+    if program is None:
+        pytest.skip(f"{name} (Debian: {name}) is not installed")
+    (directory / "empty.yaml").write_text("{}\n")
+    words = [word.format(directory=directory, address=address) for word in RECEIVERS[name]]
+    process = await asyncio.create_subprocess_exec(
+        program, *words, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with ClientSession() as session:
+
+            async def asked() -> int:
+                async with session.get(f"http://{address}/api/v1/query?query=1") as answer:
+                    return answer.status
+
+            await until(asked, lambda status: status == 200)
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def writing(fleet: ScriptedFleet, directory: Path, address: str) -> RemoteWrite:
+    """As after a start of the collector."""
+    receiver = Receiver(f"http://{address}/api/v1/write", 15, labels=(("collector", "c1"),))
+    queue = Queue(directory / "queue", 1 << 20)
+    return RemoteWrite(receiver, queue, Exposition(fleet, tuple))
+
+
+async def send_all(writer: RemoteWrite) -> None:
+    async with ClientSession() as session:
+        while await writer.send(session):
+            pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECEIVERS)
+async def test_an_outage_of_the_receiver_and_a_restart_lose_nothing(
+    fleet: ScriptedFleet, tmp_path: Path, name: str
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    fleet.now_us = wall_us() - 120 * SECOND_US
+    begun_s = fleet.now_us / SECOND_US
+    writer = writing(fleet, tmp_path, address)
+
+    async def make(count: int) -> None:
+        for _ in range(count):
+            fleet.now_us += 5 * SECOND_US
+            await writer.make()
+
+    async with receiving(name, tmp_path, address):
+        await make(3)
+        await send_all(writer)
+    await make(4)
+    async with ClientSession() as session:
+        with pytest.raises(ClientConnectionError):
+            await writer.send(session)
+    writer = writing(fleet, tmp_path, address)
+    await make(3)
+    assert writer.queue.bytes > 0
+    async with receiving(name, tmp_path, address), ClientSession() as session:
+        await send_all(writer)
+        assert (writer.queue.bytes, dict(writer.queue.counts)) == (0, {"sent": 7})
+        asked = {
+            "query": 'weighbridge_gpu_power_draw_watts{uuid="GPU-1",collector="c1"}[10m]',
+            "time": str(begun_s + 60),
+        }
+
+        async def kept() -> list[Any]:
+            url = f"http://{address}/api/v1/query"
+            async with session.get(url, params=asked) as answer:
+                found = (await answer.json())["data"]["result"]
+            return found[0]["values"] if found else []
+
+        values = await until(kept, lambda found: len(found) == 10)
+    assert [round(float(at) - begun_s) for at, _ in values] == [5 * n for n in range(1, 11)]
+    assert {value for _, value in values} == {"699.5"}
+
+
+async def test_what_the_receiver_refuses_for_good_holds_up_nothing(
+    fleet: ScriptedFleet, tmp_path: Path
+) -> None:
+    answers = iter([429, 503, 400, 204])
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=next(answers), text="too old")
+
+    application = web.Application()
+    application.router.add_post("/api/v1/write", answer)
+    async with TestServer(application) as server, ClientSession() as session:
+        writer = writing(fleet, tmp_path, f"{server.host}:{server.port}")
+        await writer.make()
+        fleet.now_us += SECOND_US
+        await writer.make()
+        for _ in range(2):
+            with pytest.raises(Exception, match=r"429|503"):
+                await writer.send(session)
+        assert await writer.send(session)
+        assert await writer.send(session)
+        assert not await writer.send(session)
+    assert dict(writer.queue.counts) == {"refused": 1, "sent": 1}
+
+
+async def test_without_a_tick_nothing_is_made(fleet: ScriptedFleet, tmp_path: Path) -> None:
+    writer = writing(fleet, tmp_path, "127.0.0.1:1")
+    await writer.make()
+    size = writer.queue.bytes
+    await writer.make()
+    assert writer.queue.bytes == size > 0
+
+
+def test_a_queue_keeps_its_order_over_a_restart_and_drops_the_oldest_for_want_of_room(
+    tmp_path: Path,
+) -> None:
+    queue = Queue(tmp_path / "q", 10)
+    queue.put(b"aaaaa")
+    queue.put(b"bbbbb")
+    assert queue.bytes == 10
+    queue.put(b"c")
+    assert (queue.bytes, dict(queue.counts)) == (6, {"dropped": 1})
+    (tmp_path / "q" / "00000000000000000003.new").write_bytes(b"half")
+    again = Queue(tmp_path / "q", 10)
+    again.put(b"d")
+    found = []
+    while waiting := again.oldest():
+        found.append(waiting[1])
+        again.done("sent")
+    assert found == [b"bbbbb", b"c", b"d"]
+    assert list((tmp_path / "q").iterdir()) == []
+
+
+def test_a_request_that_was_dropped_while_it_was_sent_is_not_counted_for_another(
+    tmp_path: Path,
+) -> None:
+    queue = Queue(tmp_path / "q", 3)
+    queue.put(b"aaa")
+    waiting = queue.oldest()
+    assert waiting is not None
+    queue.put(b"bbb")
+    assert not queue.is_oldest(waiting[0])
+
+
+def test_labels_of_any_text_come_back_as_they_were() -> None:
+    text = 'a "quoted" \\ and\na line, with {braces} and="more"'
+    page = f"# HELP m Of this.\nm{render_labels(('one', 'two'), (text, ''))} 1.5\nbare 2\n"
+    assert list(samples(page)) == [("m", (("one", text), ("two", "")), 1.5), ("bare", (), 2.0)]
+
+
+def test_a_series_is_known_by_all_its_labels_and_ended_by_the_marker() -> None:
+    assert struct.pack("<d", STALE) == (0x7FF0000000000002).to_bytes(8, "little")
+    assert math.isnan(STALE)
+    values = series([("m", (("b", "1"), ("a", "2")), 1.0)], {"z": "c1"})
+    assert list(values) == [(("__name__", "m"), ("a", "2"), ("b", "1"), ("z", "c1"))]
+    many: dict[Labels, float] = {
+        (("__name__", f"m{number}"),): 1.0 for number in range(AT_ONCE + 1)
+    }
+    assert len(list(bodies(many, 1))) == 2
+    assert len(list(bodies(dict(list(many.items())[:AT_ONCE]), 1))) == 1
