@@ -183,7 +183,7 @@ async def running(
         if public:
             url = await stack.enter_async_context(_published(config, routes, bodies, doors, shell))
             await stack.enter_async_context(beside(doors.watch(), "slow connections stay open"))
-            for work in (*_work(components), _remote(components, exposition)):
+            for work in (*_work(components), *_sending(components, exposition)):
                 await stack.enter_async_context(work)
         # First of all at the end: requests that wait for commands would hold up the rest.
         for end in (components.challenges.commands.close, bodies.close, components.doors.close):
@@ -343,19 +343,24 @@ def _queue(config: CollectorConfig) -> Queue | None:
     return Queue(config.directory / "remote-write", settings.queue_bytes)
 
 
-def _remote(components: Components, exposition: Exposition) -> AbstractAsyncContextManager[None]:
-    """Writes to the receiver, if there is one. Raises ConfigError where what it needs is not installed."""
-    settings, queue = components.config.remote_write, components.waiting
-    if settings is None or queue is None:
-        return contextlib.nullcontext()
+def _sending(
+    components: Components, exposition: Exposition
+) -> Iterator[AbstractAsyncContextManager[None]]:
+    """Writes to the receivers that there are. Raises ConfigError where what one needs is not installed."""
+    config, queue = components.config, components.waiting
     try:
-        from collector.sending.remote_write import RemoteWrite
+        if config.remote_write is not None and queue is not None:
+            from collector.sending.remote_write import RemoteWrite
+
+            work = RemoteWrite(config.remote_write, queue, exposition).run()
+            yield beside(work, "metrics are written to the receiver no more")
+        if config.otlp is not None:
+            from collector.sending.otlp import Otlp
+
+            yield beside(Otlp(config.otlp, exposition).run(), "metrics are sent by OTLP no more")
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"remote_write: {error.name} is missing: pip install 'weighbridge[remote-write]'"
-        ) from error
-    work = RemoteWrite(settings, queue, exposition).run()
-    return beside(work, "metrics are sent no more")
+        extras = "'weighbridge[remote-write,otlp]'"
+        raise ConfigError(f"{error.name} is missing: pip install {extras}") from error
 
 
 def _routes(

@@ -5,7 +5,7 @@ A key that is not known is an error, wherever it stands. Paths are relative to t
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -82,6 +82,16 @@ class RemoteWriteSettings(Model):
     queue_bytes: Count = 1 << 30
 
 
+class OtlpSettings(Model):
+    """A receiver of OTLP over HTTP: its whole address, such as https://otel.example:4318/v1/metrics."""
+
+    url: Text
+    seconds: int = Field(60, ge=1, le=3600, strict=True)
+    token: Text | None = None
+    authority: Text | None = None
+    labels: dict[str, Text] = Field(default_factory=dict)
+
+
 class AttestationSettings(Model):
     """A Python that has NVIDIA's `nv-local-gpu-verifier`, an environment of its own.
 
@@ -109,6 +119,7 @@ class Settings(Model):
     witness_seconds: int = Field(300, ge=1, le=86400, strict=True)
     timestamps: TimestampSettings | None = None
     remote_write: RemoteWriteSettings | None = None
+    otlp: OtlpSettings | None = None
     attestation: AttestationSettings | None = None
 
 
@@ -153,6 +164,7 @@ class CollectorConfig:
     witness_seconds: int
     timestamps: Authority | None
     remote_write: Receiver | None
+    otlp: Receiver | None
     attestation: Verifier | None
 
     @property
@@ -209,7 +221,8 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
         witnesses=_witnesses(file, settings.witnesses),
         witness_seconds=settings.witness_seconds,
         timestamps=_authority(file, settings.timestamps),
-        remote_write=_receiver(file, settings.remote_write),
+        remote_write=_receiver(file, "remote_write", settings.remote_write),
+        otlp=_receiver(file, "otlp", settings.otlp),
         attestation=_verifier(file, settings.attestation),
     )
 
@@ -270,19 +283,23 @@ def _authority(file: Path, settings: TimestampSettings | None) -> Authority | No
     return Authority(settings.url, certificates, settings.seconds)
 
 
-def _receiver(file: Path, settings: RemoteWriteSettings | None) -> Receiver | None:
+def _receiver(
+    file: Path, key: str, settings: RemoteWriteSettings | OtlpSettings | None
+) -> Receiver | None:
     if settings is None:
         return None
     if urlsplit(settings.url).scheme not in ("http", "https"):
-        raise ConfigError(f"{file}: remote_write.url: http or https")
-    return Receiver(
+        raise ConfigError(f"{file}: {key}.url: http or https")
+    made = Receiver(
         settings.url,
         settings.seconds,
-        _beside(file, "token", settings.token),
-        _beside(file, "authority", settings.authority),
+        _beside(file, f"{key}.token", settings.token),
+        _beside(file, f"{key}.authority", settings.authority),
         tuple(settings.labels.items()),
-        settings.queue_bytes,
     )
+    if isinstance(settings, RemoteWriteSettings):
+        return replace(made, queue_bytes=settings.queue_bytes)
+    return made
 
 
 def _beside(file: Path, key: str, named: str | None) -> Path | None:
@@ -290,7 +307,7 @@ def _beside(file: Path, key: str, named: str | None) -> Path | None:
         return None
     path = file.parent / named
     if not path.is_file():
-        raise ConfigError(f"{file}: remote_write.{key}: {path} is no file")
+        raise ConfigError(f"{file}: {key}: {path} is no file")
     return path
 
 
