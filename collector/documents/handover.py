@@ -167,7 +167,7 @@ class Handover:
             for row in self._fleet.unwritten_rows(contract)
             if row.start_us < end_us and row.end_us > start_us
         ]
-        return newest_rows([*written, *waiting], as_of_us)
+        return list(newest_rows(written, waiting, as_of_us))
 
     async def _made(self, inputs: HandoverInputs) -> bytes:
         if self._waiting >= MOST_WAITING:

@@ -9,7 +9,7 @@ import asyncio
 import heapq
 import itertools
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -137,12 +137,12 @@ class StatementRequest:
     def _cutoff_us(self) -> int:
         return cutoff_us(self.contract_record.newest, self.period)
 
-    def _rows(self) -> list[Row]:
+    def _rows(self) -> Iterator[Row]:
         start_us, end_us = reach_us(self.contract_record.versions, self.period)
         contract = self.contract_record.newest.contract_id
         written = self.store.ledger.rows(contract, start_us, end_us, self.as_of_us)
         waiting = [row for row in self.due if row.start_us < end_us and row.end_us > start_us]
-        return newest_rows([*written, *waiting, *self._grown(waiting)], self.as_of_us)
+        return newest_rows(written, [*waiting, *self._grown(waiting)], self.as_of_us)
 
     def _grown(self, waiting: Sequence[Row]) -> Iterator[Row]:
         """What was known of segments that grew at the instant."""
@@ -177,7 +177,7 @@ class Statements:
     def contested(self, contract: str, start_us: int, as_of_us: int) -> list[Row]:
         """Time of its devices that was laid over its nodes' own since then, because another place held them too."""
         known = self._store.ledger.rows(contract, start_us, as_of_us, as_of_us)
-        rows = newest_rows([*known, *self._fleet.open_rows(contract)], as_of_us)
+        rows = newest_rows(known, self._fleet.open_rows(contract), as_of_us)
         return [row for row in rows if row.chain == OVERLAY]
 
     @property
@@ -290,10 +290,13 @@ def load_book(log: EvidenceLog, index: EntryIndex, until: int | None = None) -> 
     return book
 
 
-def newest_rows(rows: Iterable[Row], as_of_us: int) -> list[Row]:
-    """The newest row of each slot, device, chain and start that was known then, in the ledger's order."""
-    known = sorted((row for row in rows if row.recorded_us <= as_of_us), key=RECORDED)
-    return [[*alike][-1] for _, alike in itertools.groupby(known, key=PLACE)]
+def newest_rows(written: Iterable[Row], due: Iterable[Row], as_of_us: int) -> Iterator[Row]:
+    """The newest row of each slot, device, chain and start that was known then, in the ledger's order. `written` comes
+    in this order; `due` came after it, in any.
+    """
+    every = heapq.merge(written, sorted(due, key=RECORDED), key=RECORDED)
+    known = (row for row in every if row.recorded_us <= as_of_us)
+    return (deque(alike, maxlen=1)[0] for _, alike in itertools.groupby(known, key=PLACE))
 
 
 def newest_uses(written: Iterable[Use], due: Iterable[Use]) -> Iterator[Use]:

@@ -129,7 +129,8 @@ class SqliteLedger:
         else:
             in_force = or_(table.superseded_us.is_(None), table.superseded_us > as_of_us)
             query = query.where(table.recorded_us <= as_of_us, in_force)
-        query = query.order_by(table.node, table.slot, table.device, table.chain, table.start_us)
+        places = (table.node, table.slot, table.device, table.chain, table.start_us)
+        query = query.order_by(*places, table.recorded_us)
         with self._engine.connect() as connection:
             return _rows(connection.execute(query))
 
@@ -282,8 +283,8 @@ def _known(entries: Sequence[int | None]) -> tuple[int, ...]:
 
 
 def _rows(found: Iterable[Sequence[Any]]) -> list[Row]:
-    """`found`: values in the order of ROW_FIELDS. A text that many rows hold is held once."""
-    kept: dict[str, str] = {}
+    """`found`: values in the order of ROW_FIELDS. What many rows hold alike, each text and entry, is held once."""
+    kept: dict[Any, Any] = {}
     once = kept.setdefault
     return [
         Row(
@@ -296,9 +297,12 @@ def _rows(found: Iterable[Sequence[Any]]) -> list[Row]:
             end_us,
             State(state),
             once(cause, cause),
-            *known,
+            once(recorded_us, recorded_us),
+            once(first, first),
+            once(last, last),
+            late,
         )
-        for contract, node, slot, device, chain, start_us, end_us, state, cause, *known in found
+        for contract, node, slot, device, chain, start_us, end_us, state, cause, recorded_us, first, last, late in found
     ]
 
 

@@ -118,11 +118,11 @@ def test_a_row_is_known_from_the_instant_at_which_it_was_written_down(
     as_of_us: int, cause: str
 ) -> None:
     rows = [row(3), row(5, cause="first"), row(7, cause="second")]
-    assert [one.cause for one in newest_rows(rows, as_of_us)] == [cause]
+    assert [one.cause for one in newest_rows((), rows, as_of_us)] == [cause]
 
 
 def test_of_two_rows_of_one_instant_the_one_that_was_written_last_stands() -> None:
-    found = newest_rows([row(5, cause="first"), row(5, cause="second")], 5)
+    found = list(newest_rows((), [row(5, cause="first"), row(5, cause="second")], 5))
     assert [one.cause for one in found] == ["second"]
 
 

@@ -69,8 +69,8 @@ def test_what_is_joined_settles_as_what_is_not(
     held = HeldRows("lease", 0, INSTANTS)
     held.take(rows, ())
     for as_of_us in INSTANTS:
-        plain = newest_rows([row for row in rows if row.recorded_us <= as_of_us], as_of_us)
-        kept = newest_rows(held.rows("lease", 0, LATEST_US, as_of_us), as_of_us)
+        plain = list(newest_rows((), rows, as_of_us))
+        kept = list(newest_rows((), held.rows("lease", 0, LATEST_US, as_of_us), as_of_us))
         for cutoff_us in INSTANTS:
             settled, expected = (
                 joined_rows(known, as_of_us, cutoff_us, (0, 100), 5 * SECOND)

@@ -78,8 +78,8 @@ def row(start: int, end: int, state: State, slot: int = 0, device: str = "A") ->
 
 def test_a_cause_cuts_the_rows_of_its_unit_once_the_lessee_says_so() -> None:
     rows = [row(0, 3, State.DOWN), row(0, 3, State.DOWN, slot=1), row(0, 3, State.UP)]
-    assert record_of(cause("P")).explained(rows, LATER) == rows
-    cut = record_of(cause("L")).explained(rows, LATER)
+    assert list(record_of(cause("P")).explained(rows, LATER)) == rows
+    cut = list(record_of(cause("L")).explained(rows, LATER))
     assert [(one.start_us // HOUR, one.end_us // HOUR, one.cause) for one in cut[:3]] == [
         (0, 1, "gpu_lost"),
         (1, 2, "lessee_fault"),
@@ -98,7 +98,7 @@ def test_what_a_party_said_counts_after_an_amendment_that_names_it_no_more() -> 
     known = book.record("K", 100)
     assert known is not None
     assert "L" not in {party.id for party in known.newest.parties}
-    assert len(known.explained([row(0, 3, State.DOWN)], LATER)) == 3
+    assert len(list(known.explained([row(0, 3, State.DOWN)], LATER))) == 3
     assert [one.sides for one in known.notices([], LATER).events] == [{"lessee"}, {"provider"}]
 
 
@@ -197,7 +197,7 @@ def test_what_was_said_of_a_node_is_said_of_the_place_that_it_handed_on() -> Non
 def test_a_cause_that_the_lessee_says_after_the_cut_off_changes_nothing_and_is_told() -> None:
     rows = [row(0, 3, State.DOWN)]
     late = record_of(cause("L"))
-    assert late.explained(rows, 10) == rows
+    assert list(late.explained(rows, 10)) == rows
     assert late.notices([], 10).late == ((3600, 7200),)
     assert late.notices([], 11).late == ()
 

@@ -3,6 +3,7 @@
 `NoticeBook.record` is what settling a contract needs besides rows, as it was known at an instant.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -135,12 +136,13 @@ class ContractRecord:
 
         `uses` say which hours of the period rest on too few samples.
         """
-        found, cutoff = list(rows), cutoff_us(self.newest, period)
+        found, cutoff = deque(rows), cutoff_us(self.newest, period)
         start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval_s)
         mine = (use for use in uses if start_us <= use.hour_us < end_us)
         thin = thin_hours(self.newest, mine)
-        explained = self.explained(thinned(found, thin) if thin else found, cutoff)
         notices = self.notices(found, cutoff)
+        read = _let_go(found)
+        explained = self.explained(thinned(read, thin) if thin else read, cutoff)
         proven: dict[str, list[int]] = {}
         for one in self.proven:
             if proves_node(self.known_series, self.newest, one):
@@ -189,17 +191,18 @@ class ContractRecord:
         """The series of challenges of a part of a period, as the statement shows them."""
         return series_lines(self.known_series, contract, part, whole, service)
 
-    def explained(self, rows: Iterable[Row], cutoff_us: int) -> list[Row]:
+    def explained(self, rows: Iterable[Row], cutoff_us: int) -> Iterator[Row]:
         """Rows with the causes that were agreed: a cause counts once the lessee has said it, or said it too.
 
         The service of a device that nobody announced is unknown. What is said after the cut-off does not count.
         """
         announced = list(self._announced(cutoff_us))
-        found = [_owned(row, announced) for row in rows]
-        for heard, cause in self._agreed():
-            if heard.received_us <= cutoff_us:
-                found = [part for row in found for part in _explained(row, cause)]
-        return found
+        agreed = [one for heard, one in self._agreed() if heard.received_us <= cutoff_us]
+        for row in rows:
+            parts = [_owned(row, announced)]
+            for cause in agreed:
+                parts = [piece for part in parts for piece in _explained(part, cause)]
+            yield from parts
 
     def _announced(self, cutoff_us: int) -> Iterator[tuple[str, str]]:
         """Units, and the devices that were announced for them."""
@@ -618,11 +621,21 @@ def _folded(entries: Iterable[Entry]) -> Assignments:
     return assignments
 
 
+def _let_go(rows: deque[Row]) -> Iterator[Row]:
+    """Each, which is held no more from then on: of many rows, and of what is made of them, there is room for one."""
+    while rows:
+        yield rows.popleft()
+
+
 def swaps(rows: Iterable[Row]) -> Iterator[ToldEvent]:
     """A slot that goes on with another device: the GPU was replaced, whether or not anybody said so."""
     last: dict[tuple[str, int], Row] = {}
+    shown = [row for row in rows if row.of_a_slot and row.device]
+    devices: dict[tuple[str, int], set[str]] = {}
+    for row in shown:
+        devices.setdefault((row.node, row.slot), set()).add(row.device)
     ordered = sorted(
-        (row for row in rows if row.of_a_slot and row.device),
+        (row for row in shown if len(devices[row.node, row.slot]) > 1),
         key=lambda row: (row.node, row.slot, row.start_us, row.end_us, row.device, row.chain),
     )
     for row in ordered:
