@@ -41,14 +41,14 @@ class Sandbox:
         path = self.result / name
         return path.read_text() if path.exists() else ""
 
-    def boot(self) -> str:
-        """Runs until a unit ends the boot; returns what systemd printed."""
+    def boot(self, seconds: int = BOOT_SECONDS) -> str:
+        """Runs until a unit ends the boot, and so long at most; returns what systemd printed."""
         join = f'echo $$ > {self.cgroup}/cgroup.procs && exec "$@"'
         namespaces = ["--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup"]
         unshare = ["unshare", *namespaces, "--fork", "--kill-child"]
         done = subprocess.run(
             ["sh", "-c", join, "sh", *unshare, "bash", str(HERE / "boot"), str(self.scratch)],
-            timeout=BOOT_SECONDS,
+            timeout=seconds,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

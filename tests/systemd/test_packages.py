@@ -17,12 +17,13 @@ from tests.systemd.sandbox import Sandbox
 from tests.systemd.test_programs import SANDBOX_TARGET, SCRIPT_UNIT
 
 ROOT: Final = Path(__file__).parents[2]
+SECONDS: Final = 280
 pytestmark = pytest.mark.slow
 
 AGENT: Final = """
 gone() { for path in "$@"; do if [ -e "$path" ]; then echo "left: $path"; false; fi; done; }
 quiet() { DEBIAN_FRONTEND=noninteractive "$@"; }
-quiet dpkg --install /result/weighbridge-agent_*-1_*.deb
+quiet dpkg --no-triggers --install /result/weighbridge-agent_*-1_*.deb
 test "$(stat -c %U:%a /var/lib/weighbridge-agent)" = weighbridge-agent:700
 id -nG weighbridge-agent | grep --quiet video
 /usr/bin/weighbridge-agent --version
@@ -33,15 +34,15 @@ page=$(systemctl show --property=Documentation --value weighbridge-agent)
 test -s "${page#file:}"
 systemd-analyze verify weighbridge-agent.service weighbridge-probe.socket
 zcat /usr/share/man/man1/weighbridge-agent.1.gz | grep --quiet 'weighbridge\\\\-agent check'
-quiet dpkg --install /result/weighbridge-agent_*-2_*.deb
+quiet dpkg --no-triggers --install /result/weighbridge-agent_*-2_*.deb
 grep --quiet 'interval_ms = 2000' /etc/weighbridge/agent.toml
 systemctl enable weighbridge-agent
-dpkg --remove weighbridge-agent
+dpkg --no-triggers --remove weighbridge-agent
 gone /usr/lib/weighbridge-agent/bin /usr/bin/weighbridge-agent /usr/lib/systemd/system/weighbridge-agent.service
 test "$(systemctl is-enabled weighbridge-agent 2>/dev/null || true)" != enabled
 test -e /var/lib/weighbridge-agent/key
 test -e /etc/weighbridge/agent.toml
-dpkg --purge weighbridge-agent
+dpkg --no-triggers --purge weighbridge-agent
 gone /etc/weighbridge /var/lib/weighbridge-agent /usr/lib/weighbridge-agent /usr/share/doc/weighbridge-agent
 echo done >/result/done
 """
@@ -49,14 +50,14 @@ echo done >/result/done
 COLLECTOR: Final = """
 quiet() { DEBIAN_FRONTEND=noninteractive "$@"; }
 until_true() { for _ in $(seq 600); do "$@" && return; sleep 0.1; done; false; }
-quiet dpkg --install /result/weighbridge-collector_*-1_*.deb
+quiet dpkg --no-triggers --install /result/weighbridge-collector_*-1_*.deb
 runuser -u weighbridge-collector -- weighbridge init /var/lib/weighbridge-collector
 systemctl enable --now weighbridge-collector
 started=$(systemctl show --property=MainPID --value weighbridge-collector)
-quiet dpkg --install /result/weighbridge-collector_*-2_*.deb
+quiet dpkg --no-triggers --install /result/weighbridge-collector_*-2_*.deb
 until_true systemctl is-active --quiet weighbridge-collector
 test "$(systemctl show --property=MainPID --value weighbridge-collector)" != "$started"
-dpkg --purge weighbridge-collector | grep 'The evidence stays'
+dpkg --no-triggers --purge weighbridge-collector | grep 'The evidence stays'
 test -e /var/lib/weighbridge-collector/evidence
 test ! -e /usr/lib/weighbridge-collector
 test "$(systemctl is-active weighbridge-collector || true)" = inactive
@@ -102,7 +103,8 @@ def test_a_package_is_installed_upgraded_removed_and_purged(
     for package in packages.glob(f"weighbridge-{name}_*.deb"):
         shutil.copy(package, sandbox.result)
     sandbox.write("opt/script", script)
-    sandbox.write("etc/systemd/system/script.service", SCRIPT_UNIT)
+    unit = re.sub("TimeoutStartSec=.*", f"TimeoutStartSec={SECONDS}", SCRIPT_UNIT)
+    sandbox.write("etc/systemd/system/script.service", unit)
     sandbox.write("etc/systemd/system/sandbox.target", SANDBOX_TARGET)
-    printed = sandbox.boot()
+    printed = sandbox.boot(SECONDS + 20)
     assert sandbox.read("done") == "done\n", "\n".join([printed, sandbox.read("output")])
