@@ -90,7 +90,7 @@ def renumber(package: Path, target: Path) -> None:
     control.write_text(
         re.sub(r"^(Version: .*)-1$", r"\1-2", control.read_text(), flags=re.MULTILINE)
     )
-    build = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", root, target]
+    build = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(root), str(target)]
     subprocess.run(build, check=True, capture_output=True)
 
 
