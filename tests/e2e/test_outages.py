@@ -61,7 +61,7 @@ def test_a_spool_too_small_for_the_outage_keeps_the_newest_and_says_what_is_gone
     assert gaps
     (lost, *_) = [row for row in collector.history() if row["code"] == "chain_gap"]
     assert "are gone: " in lost["observed"]
-    noted = "weighbridge_finding_noted_timestamp_seconds"
+    noted = "finding_noted_timestamp_seconds"
     assert {
         (labels["node"], labels["check"])
         for name, labels, at_s in collector.metrics()
