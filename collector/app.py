@@ -33,9 +33,11 @@ from collector.api.doors import (
     most_connections,
 )
 from collector.api.exposition import Exposition, Sample
+from collector.api.guesses import Guesses
 from collector.api.log import LogApi
 from collector.api.notices import NoticesApi
 from collector.api.routes import Route, described
+from collector.api.sessions import Sessions
 from collector.api.statements import SettlementApi
 from collector.api.tiles import TilesApi
 from collector.api.timestamps import TimestampsApi
@@ -72,6 +74,7 @@ from collector.storage.received import tick_before_us
 from collector.storage.store import CorruptStore, StorageError, Store
 from collector.storage.stores import open_store
 from collector.tls import ServerCertificate, authority_hash
+from collector.web.login import LoginPage
 from collector.web.pages import Pages
 from collector.web.runbooks import Runbooks
 from collector.web.shell import Shell
@@ -149,6 +152,7 @@ class Components:
     budgets: Budgets
     waiting: Queue | None
     doors: Doors
+    sessions: Sessions
 
 
 @asynccontextmanager
@@ -181,7 +185,8 @@ async def running(
         await stack.enter_async_context(_controlled(config, routes, bodies, doors))
         url = ""
         if public:
-            url = await stack.enter_async_context(_published(config, routes, bodies, doors, shell))
+            published = _published(components, routes, bodies, shell)
+            url = await stack.enter_async_context(published)
             await stack.enter_async_context(beside(doors.watch(), "slow connections stay open"))
             for work in (*_work(components), *_sending(components, exposition)):
                 await stack.enter_async_context(work)
@@ -239,7 +244,7 @@ async def _components(
         )
         async with challenging(challenges, judging.caught_up), contextlib.aclosing(questions):
             doors = Doors(most_connections(), time.monotonic)
-            yield Components(config, store, own, clocks, *made, doors)
+            yield Components(config, store, own, clocks, *made, doors, Sessions(time.monotonic))
 
 
 def _work(components: Components) -> Iterator[AbstractAsyncContextManager[None]]:
@@ -402,6 +407,7 @@ def _routes(
             lambda: components.judging.failure,
         ),
         Runbooks(),
+        LoginPage(shell, components.sessions, Guesses(time.monotonic)),
     )
     routes = [route for one in served for route in one.routes()]
     return described([*routes, *clocks.routes(committer.enter)], __version__)
@@ -502,9 +508,15 @@ async def _controlled(
 
 @asynccontextmanager
 async def _published(
-    config: CollectorConfig, routes: Sequence[Route], bodies: Bodies, doors: Doors, shell: Shell
+    components: Components, routes: Sequence[Route], bodies: Bodies, shell: Shell
 ) -> AsyncIterator[str]:
-    gate = Gate(config.tokens, config.open_on_loopback, config.trusted_proxies)
+    config, doors = components.config, components.doors
+    gate = Gate(
+        config.tokens,
+        config.open_on_loopback,
+        config.trusted_proxies,
+        sessions=components.sessions,
+    )
     async with (
         _runner(routes, bodies, gate, doors, shell.refusals) as runner,
         _certified(config) as certificate,

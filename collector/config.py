@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from collector.api.access import Bearer, parse_role
+from collector.api.access import Bearer, granted
 from collector.attestation.verification import Verifier
 from collector.log.budgets import HOURLY, Costs
 from collector.log.ingest import Limits
@@ -33,10 +33,11 @@ SLOWEST_TICK_MS = 2500
 
 
 class TokenSettings(Model):
-    """A token for reading. `role` as `access.parse_role` takes it."""
+    """A token. `role`: one or several, as `access.parse_role` takes each; `name`: whose it is, for pages."""
 
     sha256: Hash
-    role: Text
+    role: Text | list[Text]
+    name: Text = ""
 
 
 class WitnessSettings(Model):
@@ -324,7 +325,8 @@ def _tokens(file: Path, tokens: list[TokenSettings]) -> dict[str, Bearer]:
     bearers = {}
     for number, token in enumerate(tokens):
         try:
-            bearers[token.sha256] = parse_role(token.role)
+            roles = [token.role] if isinstance(token.role, str) else token.role
+            bearers[token.sha256] = granted(roles, token.name)
         except ValueError as error:
             raise ConfigError(f"{file}: tokens.{number}.role: {error}") from error
     return bearers

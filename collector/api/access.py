@@ -1,8 +1,8 @@
-"""Who may read what. Agents sign; everyone else shows a bearer token, of which the configuration holds the hash.
+"""Who may do what. Agents sign; everyone else shows a token, whose hash the configuration holds, or has logged in.
 
-Closed by default: without a token nothing is read, but over the control socket, or on loopback where the configuration
-opens it. A request that was forwarded is never local, whoever connected; one that a page of another site makes a
-browser send is refused, whoever asks.
+Closed by default: without a token or a login nothing is read, but over the control socket, or on loopback where the
+configuration opens it. A request that was forwarded is never local, whoever connected; one that a page of another site
+makes a browser send is refused, whoever asks; and what a login changes, it changes by a form of ours.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from aiohttp import web
 
@@ -24,7 +25,7 @@ VIEWER = web.RequestKey("viewer", Viewer)
 
 
 def viewer(request: web.Request) -> Viewer:
-    """Who asks, for a handler that the gate guards."""
+    """What who asks may see, for a handler that the gate guards."""
     return request[VIEWER]
 
 
@@ -39,27 +40,57 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Bearer:
-    """Whoever holds a token. A party (provider or lessee) reads the contract that its token names, and nothing else."""
+class Grant:
+    """A role; a party's (provider or lessee) is for one contract, and names the party there."""
 
     role: Role
     party: str | None = None
     contract: str | None = None
 
+    def __str__(self) -> str:
+        return self.role if self.party is None else f"{self.role}:{self.party}/{self.contract}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Somebody who is known, by what was granted to them. `person`: what they are called, where anybody said so."""
+
+    grants: frozenset[Grant]
+    person: str = ""
+
+    @classmethod
+    def of(cls, *grants: Grant, person: str = "") -> "Bearer":
+        return cls(frozenset(grants), person)
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        return frozenset(grant.role for grant in self.grants)
+
     @property
     def name(self) -> str:
-        """Under which what it holds is counted."""
-        return f"{self.role} {self.party}/{self.contract}"
+        """Under which what they hold is counted."""
+        return " ".join([self.person, *sorted(map(str, self.grants))]).strip()
 
     @property
     def viewer(self) -> Viewer:
-        """Which contracts the bearer of the token sees."""
-        if self.role in (Role.ADMIN, Role.AUDITOR):
+        """Which contracts they see."""
+        if self.roles & {Role.ADMIN, Role.AUDITOR}:
             return Viewer()
-        return Viewer(frozenset() if self.contract is None else frozenset({self.contract}))
+        return Viewer(frozenset(one.contract for one in self.grants if one.contract is not None))
+
+    def parties(self, contract: str) -> tuple[str, ...]:
+        """In whose name they speak in a contract; an administrator may speak in anybody's."""
+        return tuple(sorted(one.party or "" for one in self.grants if one.contract == contract))
+
+    def speaks_as(self, contract: str, party: str) -> Role | None:
+        """The role by which they say something in a party's name, or None where they may not."""
+        if Role.ADMIN in self.roles:
+            return Role.ADMIN
+        seats = (one for one in self.grants if (one.contract, one.party) == (contract, party))
+        return next((seat.role for seat in seats), None)
 
 
-def parse_role(text: str) -> Bearer:
+def parse_role(text: str) -> Grant:
     """`admin`, `auditor`, `ops`, `provider:PARTY/CONTRACT` or `lessee:PARTY/CONTRACT`. Raises ValueError."""
     name, _, scope = text.partition(":")
     role = Role(name)
@@ -67,24 +98,70 @@ def parse_role(text: str) -> Bearer:
     if role not in (Role.PROVIDER, Role.LESSEE):
         if scope:
             raise ValueError(f"role {name} has no party")
-        return Bearer(role)
+        return Grant(role)
     if not party or not contract:
         raise ValueError(f"role {name} is written {name}:PARTY/CONTRACT")
-    return Bearer(role, party, contract)
+    return Grant(role, party, contract)
+
+
+def granted(roles: Sequence[str], person: str = "") -> Bearer:
+    """Somebody with these roles, each as `parse_role` takes it. Raises ValueError."""
+    if not roles:
+        raise ValueError("no role is named")
+    return Bearer.of(*map(parse_role, roles), person=person)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login. `key` is the cookie's value; `csrf` is what each form carries that this login sends."""
+
+    key: str
+    csrf: str
+    bearer: Bearer
+
+
+class SessionKeeper(Protocol):
+    """Keeps logins: `collector.api.sessions.Sessions`."""
+
+    def of(self, request: web.Request) -> Session | None:
+        """The login that a request's cookie names, while it lasts."""
+
+    async def require_meant(self, request: web.Request, session: Session) -> None:
+        """Raises Problem where a form is not one of ours for this login."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and by which login where it is one."""
+
+    bearer: Bearer
+    session: Session | None = None
+
+    @property
+    def shown(self) -> str:
+        """What they are called: by name, or as the party that they are."""
+        parties = {grant.party for grant in self.bearer.grants if grant.party is not None}
+        return self.bearer.person or ", ".join(sorted(parties))
+
+    @property
+    def roles(self) -> list[Role]:
+        return sorted(self.bearer.roles)
 
 
 ADMITTED: Mapping[routes.Access, frozenset[Role]] = {
     routes.Access.OPEN: frozenset(Role),
+    routes.Access.KNOWN: frozenset(Role),
     routes.Access.READ: frozenset({Role.ADMIN, Role.AUDITOR, Role.PROVIDER, Role.LESSEE}),
     routes.Access.METRICS: frozenset({Role.ADMIN, Role.AUDITOR, Role.OPS}),
+    routes.Access.SPEAK: frozenset({Role.ADMIN, Role.PROVIDER, Role.LESSEE}),
     routes.Access.ADMIN: frozenset({Role.ADMIN}),
 }
 """Which roles each kind of route admits."""
 
-LOCAL = Bearer(Role.AUDITOR)
+LOCAL = Bearer.of(Grant(Role.AUDITOR))
 """Whoever is on this machine, where the configuration opens it: reads all and changes nothing."""
 
-CONTROL = Bearer(Role.ADMIN)
+CONTROL = Bearer.of(Grant(Role.ADMIN))
 """Whoever may open the control socket, which the file system guards."""
 
 
@@ -94,7 +171,10 @@ def token_hash(token: str) -> str:
 
 
 class Gate:
-    """Finds out who asks. `tokens` maps hashes of tokens to their bearers; `control` admits everyone as admin."""
+    """Finds out who asks. `tokens` maps hashes of tokens to their bearers; `control` admits everyone as admin.
+
+    Where there are no `sessions` nobody logs in.
+    """
 
     def __init__(
         self,
@@ -102,39 +182,63 @@ class Gate:
         open_on_loopback: bool,
         trusted_proxies: Sequence[str] = (),
         control: bool = False,
+        sessions: SessionKeeper | None = None,
     ) -> None:
         self._tokens = tokens
         self._open_on_loopback = open_on_loopback
         self._proxies = [ipaddress.ip_network(proxy) for proxy in trusted_proxies]
         self.control = control
+        self._sessions = sessions
 
-    def bearer(self, request: web.Request) -> Bearer:
-        """The bearer of the request's token. Raises Problem: unauthorized."""
+    def bearer_of(self, token: str) -> Bearer | None:
+        """Whose token this is."""
+        return self._tokens.get(token_hash(token))
+
+    def caller(self, request: web.Request) -> Caller:
+        """Who asks: by the token of the request, by a login, or as somebody here. Raises Problem: unauthorized."""
         if self.control:
-            return CONTROL
+            return Caller(CONTROL)
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            bearer = self._tokens.get(token_hash(token.strip()))
+            bearer = self.bearer_of(token.strip())
             if bearer is None:
                 raise Problem("unauthorized", "the token is not known")
-            return bearer
+            return Caller(bearer)
+        session = None if self._sessions is None else self._sessions.of(request)
+        if session is not None:
+            return Caller(session.bearer, session)
         if self._open_on_loopback and is_local(request):
-            return LOCAL
-        raise Problem("unauthorized", "show a token: Authorization: Bearer TOKEN")
+            return Caller(LOCAL)
+        raise Problem("unauthorized", "log in, or show a token: Authorization: Bearer TOKEN")
+
+    def who(self, request: web.Request) -> Caller | None:
+        """The same, or None where nobody is known."""
+        try:
+            return self.caller(request)
+        except Problem:
+            return None
+
+    async def admitted(self, request: web.Request, roles: frozenset[Role]) -> Bearer:
+        """Who asks, of these roles, and means it. Raises Problem: unauthorized, forbidden."""
+        require_own_site(request)
+        caller = self.caller(request)
+        bearer = caller.bearer
+        if not bearer.roles & roles:
+            raise Problem("forbidden", f"not for role {', '.join(sorted(bearer.roles))}")
+        request[VIEWER] = bearer.viewer
+        known(request, bearer.name)
+        if self._sessions is not None and caller.session is not None:
+            await self._sessions.require_meant(request, caller.session)
+        return bearer
 
     def guard(self, route: routes.Route) -> routes.Handler:
         """The route's handler, which runs only for those whom the route admits."""
         if route.access is routes.Access.OPEN:
             return route.handler
-        admitted = ADMITTED[route.access]
+        roles = ADMITTED[route.access]
 
         async def handler(request: web.Request) -> web.StreamResponse:
-            require_own_site(request)
-            bearer = self.bearer(request)
-            if bearer.role not in admitted:
-                raise Problem("forbidden", f"not for role {bearer.role}")
-            request[VIEWER] = bearer.viewer
-            known(request, bearer.name)
+            await self.admitted(request, roles)
             return await route.handler(request)
 
         return handler
@@ -148,6 +252,11 @@ class Gate:
                 break
             peer = hop
         return peer
+
+    def secure(self, request: web.Request) -> bool:
+        """Whether the request came by TLS, to here or to a trusted proxy."""
+        said = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip()
+        return request.secure or (said == "https" and self._trusts(request.remote or "unix"))
 
     def _trusts(self, peer: str) -> bool:
         if peer == "unix":

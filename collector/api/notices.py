@@ -6,7 +6,7 @@ from typing import Any, Literal
 from aiohttp import web
 from pydantic import Field
 
-from collector.api.access import GATE, Bearer, Role, viewer
+from collector.api.access import ADMITTED, GATE, Bearer, viewer
 from collector.api.administration import parse
 from collector.api.bodies import read_body
 from collector.api.routes import Access, Route, page_of
@@ -28,7 +28,6 @@ from weighbridge.wire.signing import (
 ENVELOPE_START = b'{"payload":'
 NOTICE_TYPE = payload_type(EntryKind.NOTICE)
 MAX_NOTICE_BYTES = 64 * 1024
-SPEAKERS = frozenset({Role.ADMIN, Role.PROVIDER, Role.LESSEE})
 
 
 class UnsignedNotice(Model):
@@ -109,7 +108,7 @@ class NoticesApi:
             notice = self._signed(envelope)
             plan = NoticeAddition(self._book, notice, envelope)
         else:
-            bearer = request.app[GATE].bearer(request)
+            bearer = await request.app[GATE].admitted(request, ADMITTED[Access.SPEAK])
             plan = NoticeAddition(self._book, self._attested(bearer, data), None)
         return web.json_response({"index": (await self._committer.submit(plan)).outcome})
 
@@ -127,14 +126,11 @@ class NoticesApi:
         return notice
 
     def _attested(self, bearer: Bearer, data: bytes) -> Notice:
-        if bearer.role not in SPEAKERS:
-            raise Problem("forbidden", f"not for role {bearer.role}")
         said = parse(UnsignedNotice, data)
-        own = (bearer.contract, bearer.party) == (said.contract, said.party)
-        if bearer.role is not Role.ADMIN and not own:
+        role = bearer.speaks_as(said.contract, said.party)
+        if role is None:
             raise Problem("forbidden", "the token is for another party")
-        notice = said.model_dump() | {"attested_for": str(bearer.role)}
-        return parse(Notice, canonical(notice))
+        return parse(Notice, canonical(said.model_dump() | {"attested_for": str(role)}))
 
     async def notices(self, request: web.Request) -> web.Response:
         contract = self._visible(request)

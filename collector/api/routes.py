@@ -19,11 +19,14 @@ PATTERN = re.compile(r":[^}]*\}")
 
 
 class Access(StrEnum):
-    """Who may call. Within READ a viewer sees only the contracts that are theirs."""
+    """Who may call. Within READ a viewer sees only the contracts that are theirs; SPEAK is for who says something in a
+    party's name; KNOWN for whoever is known at all."""
 
     OPEN = "open"
+    KNOWN = "known"
     READ = "read"
     METRICS = "metrics"
+    SPEAK = "speak"
     ADMIN = "admin"
 
 

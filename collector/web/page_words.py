@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from collector.documents import words
 from collector.documents.word import Word
 from collector.documents.words import Language
+from collector.web.page_words_access import ACCESS
 
 PAGE: Mapping[str, Word] = {
+    **ACCESS,
     "all_contracts": Word("Contracts", "合同"),
     "audit": Word("Audit", "审计"),
     "as_of_now": Word("as of {}", "截至 {}"),

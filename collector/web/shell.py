@@ -6,14 +6,16 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from collector.api.access import GATE
 from collector.api.routes import Handler
+from collector.api.sessions import CSRF_FIELD
 from collector.documents.spelling import local, percent, span
 from collector.documents.words import LANGUAGES, Language
 from collector.storage.store import StoreInfo
@@ -32,10 +34,12 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+LOGIN = "/login"
 LANGUAGE_COOKIE = "weighbridge-lang"
 KEPT_HEADERS = frozenset({"Allow", "Retry-After", "WWW-Authenticate"})
 YEAR_S = 366 * 86_400
 UTC_NAME = "UTC"
+UNAUTHORIZED = 401
 
 
 def language_of(request: web.Request) -> Language:
@@ -95,6 +99,16 @@ def _said(context: Context, said: dict[str, str]) -> str:
     return said[context["language"]]
 
 
+@pass_context
+def _csrf(context: Context) -> Markup:
+    """What every form carries that a login sends: nobody else's page knows it."""
+    who = context["who"]
+    if who is None or who.session is None:
+        return Markup("")
+    hidden = Markup('<input type="hidden" name="{}" value="{}">')
+    return hidden.format(CSRF_FIELD, who.session.csrf)
+
+
 def environment() -> Environment:
     """Templates in which everything is escaped, and a name that is not there is an error."""
     made = Environment(
@@ -106,7 +120,7 @@ def environment() -> Environment:
     )
     made.filters |= {"percent": percent, "span": span, "segment": segment, "tera": tera}
     made.filters |= {"time": _time, "both_times": _both_times, "said": _said}
-    made.globals |= {"marks": MARKS, "spoken": spoken, "say": _say, "name": _name}
+    made.globals |= {"marks": MARKS, "spoken": spoken, "say": _say, "name": _name, "csrf": _csrf}
     return made
 
 
@@ -142,6 +156,7 @@ class Shell:
             now_us=self._now_us(),
             language=language,
             zone=zone,
+            who=request.app[GATE].who(request),
             elsewhere=_in_language(request, "en" if language == "zh" else "zh"),
             **context,
         )
@@ -152,10 +167,13 @@ class Shell:
 
     @web.middleware
     async def refusals(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """A refusal as a page, where a person asks: with what is wrong, and a way back."""
+        """A refusal as a page, where a person asks: with what is wrong, and a way back, or to the login."""
         answer = await handler(request)
         if answer.content_type != PROBLEM_TYPE or not _is_person(request):
             return answer
+        if answer.status == UNAUTHORIZED and _may_log_in(request):
+            back = urlencode({"next": request.path_qs})
+            return web.Response(status=303, headers=HEADERS | {"Location": f"{LOGIN}?{back}"})
         problem = json.loads(cast(web.Response, answer).text or "")
         page = await self.page(request, "error.html", status=answer.status, problem=problem)
         for header in KEPT_HEADERS & set(answer.headers):
@@ -179,6 +197,11 @@ class Shell:
 def _is_person(request: web.Request) -> bool:
     """Whether a browser shows the answer: what is under /v1 is for programs, whoever asks."""
     return "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/v1/")
+
+
+def _may_log_in(request: web.Request) -> bool:
+    """Whether a login would show what was asked for: a form would have to be filled in anew, a token be another."""
+    return request.method == "GET" and "Authorization" not in request.headers
 
 
 def _in_language(request: web.Request, language: Language) -> str:

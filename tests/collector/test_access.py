@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from collector.api.access import Role, parse_role, token_hash
+from collector.api.access import Role, granted, parse_role, token_hash
 from tests.collector.building import (
     CONTRACT,
     Agent,
@@ -148,10 +148,22 @@ def test_a_role_that_is_none_is_refused(text: str) -> None:
 
 
 def test_a_party_sees_its_contract_alone() -> None:
-    assert parse_role("lessee:L/K-1").viewer.contracts == frozenset({"K-1"})
-    assert parse_role("ops").viewer.contracts == frozenset()
-    assert parse_role("auditor").viewer.contracts is None
-    assert parse_role("lessee:L/K-1").role is Role.LESSEE
+    assert granted(["lessee:L/K-1"]).viewer.contracts == frozenset({"K-1"})
+    assert granted(["ops"]).viewer.contracts == frozenset()
+    assert granted(["auditor"]).viewer.contracts is None
+    assert granted(["lessee:L/K-1"]).roles == {Role.LESSEE}
+
+
+def test_somebody_with_several_contracts_speaks_in_each_for_whom_they_are_there() -> None:
+    """Who leases on is a lessee in one contract and a provider in the next."""
+    broker = granted(["lessee:L/up", "provider:P/down"], "Li Wei")
+    assert broker.viewer.contracts == {"up", "down"}
+    assert [broker.parties(one) for one in ("up", "down", "other")] == [("L",), ("P",), ()]
+    assert broker.speaks_as("up", "L") is Role.LESSEE
+    assert broker.speaks_as("down", "P") is Role.PROVIDER
+    assert broker.speaks_as("down", "L") is None
+    assert broker.speaks_as("other", "L") is None
+    assert granted(["admin"]).speaks_as("other", "L") is Role.ADMIN
 
 
 def test_tls_by_itself_with_the_ca_that_an_invite_pins(tmp_path: Path) -> None:

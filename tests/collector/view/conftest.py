@@ -1,5 +1,6 @@
 """A scripted fleet: every state that a GPU or a node can be in, in memory, read as the pages read the real one."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,14 +11,17 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from collector.api.access import GATE, Bearer, Gate, Role, token_hash
+from collector.api.access import GATE, Gate, granted, token_hash
 from collector.api.bodies import BODIES, Bodies
 from collector.api.contracts import Api
 from collector.api.exposition import Exposition, Sample
+from collector.api.guesses import Guesses
 from collector.api.routes import described
+from collector.api.sessions import Sessions
 from collector.app import problems
 from collector.judging.current_figures import Figures
 from collector.storage.store import FindingPage, StoreInfo
+from collector.web.login import LoginPage
 from collector.web.pages import Pages
 from collector.web.runbooks import Runbooks
 from collector.web.shell import Shell
@@ -263,10 +267,10 @@ class ScriptedAudits:
 
 Submitted = list[ContractAdded]
 TOKENS = {
-    "alphas": Bearer(Role.LESSEE, "L", "alpha"),
-    "betas": Bearer(Role.LESSEE, "L", "beta"),
-    "prometheus": Bearer(Role.OPS),
-    "root": Bearer(Role.ADMIN),
+    "alphas": granted(["lessee:L/alpha"]),
+    "betas": granted(["lessee:L/beta"]),
+    "prometheus": granted(["ops"]),
+    "root": granted(["admin"]),
 }
 
 
@@ -287,7 +291,9 @@ async def served(
     async def withdraw_contract(_name: str, _reason: str) -> int:
         raise AssertionError("no test of pages withdraws a contract")
 
-    gate = Gate({token_hash(token): bearer for token, bearer in TOKENS.items()}, True)
+    tokens = {token_hash(token): bearer for token, bearer in TOKENS.items()}
+    sessions = Sessions(time.monotonic)
+    gate = Gate(tokens, True, sessions=sessions)
     api = Api(fleet, ledger, Exposition(fleet, own), add_contract, withdraw_contract)
     info = StoreInfo(f"{SIMULATED if simulation else 'weighbridge/'}test")
     shell = Shell(info, lambda: fleet.now_us)
@@ -295,7 +301,9 @@ async def served(
     application = web.Application(middlewares=[shell.refusals, problems])
     application[GATE] = gate
     application[BODIES] = Bodies(1 << 20, 8 << 20, 20, 20)
-    for route in described((*api.routes(), *pages.routes(), *Runbooks().routes()), "1.2.3"):
+    login = LoginPage(shell, sessions, Guesses(time.monotonic))
+    served = (*api.routes(), *pages.routes(), *login.routes(), *Runbooks().routes())
+    for route in described(served, "1.2.3"):
         application.router.add_route(route.method, route.path, gate.guard(route))
     async with TestClient(TestServer(application)) as client:
         yield client
