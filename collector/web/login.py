@@ -53,9 +53,11 @@ class LoginPage:
             answer = await self._asking(request, goal, status=429, wait_seconds=wait)
             answer.headers["Retry-After"] = str(wait)
             return answer
-        bearer = request.app[GATE].bearer_of(sent.get("token", "").strip())
+        token = sent.get("token", "").strip()
+        bearer = request.app[GATE].bearer_of(token)
         if bearer is None:
-            self._guesses.wrong(address)
+            if token:
+                self._guesses.wrong(address)
             return await self._asking(request, goal, status=401, unknown=True)
         return self._begun(request, bearer, goal)
 

@@ -1,0 +1,194 @@
+"""Every route for everybody: who reaches it, by a token and by a login. A new route fails here until it has its row."""
+
+import re
+from collections.abc import Iterator, Mapping
+from http.cookies import SimpleCookie
+from urllib.parse import urlencode
+
+import pytest
+
+from collector.api.access import token_hash
+from tests.collector.building import (
+    CONTRACT,
+    Agent,
+    Serving,
+    make_store,
+    serving,
+    set_config,
+    wait_for,
+)
+
+ROLES = {
+    "ops": "ops",
+    "auditor": "auditor",
+    "provider": "provider:P/lease",
+    "lessee": "lessee:L/lease",
+    "other": "lessee:L/elsewhere",
+    "admin": "admin",
+}
+EVERYBODY = ("nobody", "wrong", *ROLES)
+"""Who asks, in the order of a row's letters."""
+
+LETTERS = {401: "-", 403: "x", 404: "0"}
+"""Must say who they are; may not; finds nothing. `!`: is answered, be it that what was sent is malformed."""
+
+NAMES = {
+    "contract": "lease",
+    "node": "n1",
+    "gpu": "GPU-n1-0",
+    "number": "0",
+    "level": "0",
+    "tile": "000",
+    "file": "style.css",
+    "key_id": "0" * 16,
+    "id": "none",
+}
+ROWS = {
+    "POST /v1/reports": "!!!!!!!!",
+    "POST /v1/enroll": "!!!!!!!!",
+    "GET /v1/ca": "!!!!!!!!",
+    "GET /v1/ca/next": "00000000",
+    "GET /v1/log/head": "--x!!!!!",
+    "GET /v1/log/keys": "!!!!!!!!",
+    "GET /v1/log/entries": "--x!xxx!",
+    "GET /v1/log/proof": "--x!!!!!",
+    "GET /healthz": "!!!!!!!!",
+    "GET /readyz": "!!!!!!!!",
+    "GET /checkpoint": "--x!!!!!",
+    "GET /v1/log/cosigning": "--x!!!!!",
+    "POST /v1/log/cosignatures": "!!!!!!!!",
+    "GET /v1/log/timestamps": "--x!!!!!",
+    "GET /tile/entries/{tile}": "--x0xxx0",
+    "GET /tile/{level}/{tile}": "--x00000",
+    "POST /v1/invites": "--xxxxx!",
+    "POST /v1/claims/release": "--xxxxx!",
+    "GET /v1/keys": "--xxxxx!",
+    "POST /v1/keys/{key_id}/revoke": "--xxxxx0",
+    "POST /v1/keys/{key_id}/rotate": "--xxxxx0",
+    "GET /v1/clock": "--x!!!!!",
+    "POST /v1/clock": "--xxxxx!",
+    "GET /v1/contracts": "--x!!!!!",
+    "POST /v1/contracts": "--xxxxx!",
+    "GET /v1/contracts/{contract}": "--x!!!0!",
+    "GET /v1/contracts/{contract}/status": "--x!!!0!",
+    "GET /v1/contracts/{contract}/findings": "--x!!!0!",
+    "GET /v1/contracts/{contract}/history": "--x!!!0!",
+    "GET /v1/contracts/{contract}/timeline": "--x!!!0!",
+    "GET /v1/nodes": "--x!!!!!",
+    "GET /v1/nodes/{node}": "--x!!!0!",
+    "GET /v1/gpus/{gpu}": "--x!!!0!",
+    "GET /metrics": "--!!xxx!",
+    "GET /metrics/gpus/{number}": "--!!xxx!",
+    "GET /v1/sd/prometheus": "--!!xxx!",
+    "GET /v1/contracts/{contract}/statement": "--x!!!0!",
+    "POST /v1/contracts/{contract}/statement": "--xxxxx!",
+    "GET /v1/contracts/{contract}/delivery": "--x!!!0!",
+    "GET /v1/contracts/{contract}/acceptance": "--x!!!0!",
+    "GET /v1/contracts/{contract}/contested": "--x!!!0!",
+    "GET /v1/audit": "--x!!!!!",
+    "GET /v1/contracts/{contract}/claims": "--x!!!0!",
+    "POST /v1/notices": "--xx!!!!",
+    "GET /v1/contracts/{contract}/notices": "--x!!!0!",
+    "GET /v1/contracts/{contract}/parties": "--x!!!0!",
+    "POST /v1/contracts/{contract}/parties": "--xxxxx!",
+    "GET /v1/agent/commands": "!!!!!!!!",
+    "POST /v1/challenges/{id}/ready": "!!!!!!!!",
+    "POST /v1/challenges/{id}/roots": "!!!!!!!!",
+    "POST /v1/challenges/{id}/openings": "!!!!!!!!",
+    "POST /v1/challenges": "--xxxxx!",
+    "GET /v1/challenges/{id}": "--x00000",
+    "POST /v1/attestations/{id}/evidence": "!!!!!!!!",
+    "POST /v1/attestations": "--xxxxx!",
+    "GET /v1/attestations/{id}": "--x00000",
+    "GET /": "--x!!!!!",
+    "GET /contracts/{contract}": "--x!!!0!",
+    "GET /audit": "--x!!!!!",
+    "GET /nodes/{node}": "--x!!!0!",
+    "GET /static/{file}": "!!!!!!!!",
+    "GET /login": "!!!!!!!!",
+    "POST /login": "--------",
+    "POST /logout": "--!!!!!!",
+    "GET /v1/openapi.json": "!!!!!!!!",
+}
+OPEN = [row for row, letters in ROWS.items() if len(set(letters)) == 1]
+
+
+class Clients:
+    """Everybody who asks one collector: by a token, or by a login, which lasts until it is asked to end."""
+
+    def __init__(self, server: Serving) -> None:
+        self.server = server
+        self._connection = server.connect()
+        self._logins: dict[str, dict[str, str]] = {}
+
+    def ask(self, row: str, headers: Mapping[str, str]) -> str:
+        method, path = row.split()
+        filled = re.sub(r"{(\w+)}", lambda name: NAMES[name[1]], path)
+        body = b"{}" if method == "POST" else None
+        self._connection.request(method, filled, body, dict(headers))
+        answer = self._connection.getresponse()
+        answer.read()
+        return LETTERS.get(answer.status, "!")
+
+    def token(self, who: str) -> dict[str, str]:
+        return {} if who == "nobody" else {"Authorization": f"Bearer {who}"}
+
+    def login(self, who: str) -> dict[str, str]:
+        """The cookie of a login, and what its pages know."""
+        if who not in self._logins:
+            sent, form = urlencode({"token": who}).encode(), "application/x-www-form-urlencoded"
+            answer = self.server.request("POST", "/login", sent, Content_Type=form)
+            (cookie,) = SimpleCookie(answer.headers["Set-Cookie"]).values()
+            known = {"Cookie": f"{cookie.key}={cookie.value}"}
+            page = self.server.get("/login", **known).body.decode()
+            found = re.search(r'name="csrf" value="([^"]+)"', page)
+            assert found is not None
+            self._logins[who] = known | {"X-CSRF-Token": found[1]}
+        return self._logins[who]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def forget_logins(self) -> None:
+        self._logins.clear()
+
+
+@pytest.fixture(scope="module")
+def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clients]:
+    directory = tmp_path_factory.mktemp("routes") / "store"
+    agent = Agent("n1", gpus=1)
+    make_store(directory, [agent], CONTRACT, heard=True)
+    tokens = (f'{{sha256 = "{token_hash(who)}", role = "{role}"}}' for who, role in ROLES.items())
+    set_config(directory, open_on_loopback="false", tokens=f"[{', '.join(tokens)}]")
+    with serving(directory) as running:
+        assert running.report(agent.next(inventory=agent.inventory())).status == 200
+        made = Clients(running)
+        wait_for(lambda: made.ask("GET /v1/gpus/{gpu}", made.token("admin")) == "!", "GPU")
+        yield made
+        made.close()
+
+
+def test_every_route_has_its_row(clients: Clients) -> None:
+    paths = clients.server.get("/v1/openapi.json").json["paths"]
+    assert {f"{way.upper()} {path}" for path, ways in paths.items() for way in ways} == set(ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_who_reaches_a_route_by_a_token(clients: Clients, row: str) -> None:
+    assert "".join(clients.ask(row, clients.token(who)) for who in EVERYBODY) == ROWS[row]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_login_reaches_what_its_token_reaches(clients: Clients, row: str) -> None:
+    shown = "".join(clients.ask(row, clients.login(who)) for who in ROLES)
+    if row == "POST /logout":
+        clients.forget_logins()
+    assert shown == ROWS[row][-len(ROLES) :]
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.startswith("POST")])
+def test_no_page_of_anybody_else_changes_anything_by_a_login(clients: Clients, row: str) -> None:
+    """What is open to all takes no notice of who asks, but for logins themselves."""
+    for who in ROLES:
+        known = {"Cookie": clients.login(who)["Cookie"]}
+        assert clients.ask(row, known) == (ROWS[row][0] if row in OPEN else "x")
