@@ -38,48 +38,54 @@ SPEAKERS = {"maintenance": PROVIDERS, "claim": LESSEES}
 class EventRule:
     """An event. `speakers`: roles that may say it, None: any party. `needs`: details that it cannot do without.
 
-    `batch`: it is said of a batch of a delivery. `open`: said by one side, it is open against the other.
+    `may`: other details that somebody reads. `batch`: it is said of a batch of a delivery. `open`: said by one side, it
+    is open against the other. `lasts`: it may have a beginning.
     """
 
     speakers: frozenset[str] | None = None
     needs: tuple[str, ...] = ()
+    may: tuple[str, ...] = ()
     batch: bool = False
     open: bool = False
+    lasts: bool = False
 
 
-WITHDRAWN = "maintenance_withdrawn"
+WITHDRAWN, CANCELLED = "maintenance_withdrawn", "cancelled"
 AMOUNT = re.compile(r"[0-9]{1,30}(\.[0-9]{1,10})?", re.ASCII)
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
+FAULT = ("severity",)
+PAYMENT = ("reference",)
+
 EVENTS: Mapping[str, EventRule] = {
     "acceptance_signed": EventRule(LESSEES),
-    "acceptance_refused": EventRule(LESSEES),
+    "acceptance_refused": EventRule(LESSEES, may=("reason",)),
     "delivered": EventRule(),
     "first_used": EventRule(),
-    "test_result": EventRule(needs=("probe", "value")),
+    "test_result": EventRule(needs=("probe", "value"), may=("version",)),
     "batch_accepted": EventRule(LESSEES, batch=True),
     "not_delivered": EventRule(batch=True, open=True),
-    "cancelled": EventRule(PROVIDERS | LESSEES, needs=("party",)),
-    "fault_detected": EventRule(),
-    "fault_reported": EventRule(LESSEES),
-    "fault_confirmed": EventRule(PROVIDERS),
-    "fault_identified": EventRule(PROVIDERS),
+    CANCELLED: EventRule(PROVIDERS | LESSEES, needs=("party",), may=("reason",), lasts=True),
+    "fault_detected": EventRule(may=FAULT),
+    "fault_reported": EventRule(LESSEES, may=FAULT),
+    "fault_confirmed": EventRule(PROVIDERS, may=FAULT),
+    "fault_identified": EventRule(PROVIDERS, may=FAULT),
     "answered": EventRule(PROVIDERS),
-    "gpu_replaced": EventRule(PROVIDERS | LESSEES),
+    "gpu_replaced": EventRule(PROVIDERS | LESSEES, may=("new", "old")),
     "hardware_replaced": EventRule(PROVIDERS),
     "burn_in_passed": EventRule(PROVIDERS),
     "restored": EventRule(PROVIDERS),
     "spare_swapped": EventRule(PROVIDERS),
     WITHDRAWN: EventRule(PROVIDERS, needs=("id",)),
-    ACCEPTED: EventRule(PROVIDERS, needs=("period",)),
+    ACCEPTED: EventRule(PROVIDERS, needs=("period",), may=("amount", "reason")),
     REFUSED: EventRule(PROVIDERS, needs=("period", "reason")),
-    **dict.fromkeys(PAYMENTS, EventRule(PROVIDERS, needs=("period", "amount"))),
+    **dict.fromkeys(PAYMENTS, EventRule(PROVIDERS, needs=("period", "amount"), may=("reason",))),
     AGREED: EventRule(PROVIDERS | LESSEES, needs=("period", "digest")),
-    OBJECTED: EventRule(PROVIDERS | LESSEES, needs=("period", "reason")),
-    FEE_PAID: EventRule(PROVIDERS | LESSEES, needs=("period", "amount"), open=True),
-    DEPOSIT_PAID: EventRule(PROVIDERS | LESSEES, needs=("amount",), open=True),
-    DEPOSIT_TAKEN: EventRule(PROVIDERS, needs=("amount", "reason"), open=True),
-    DEPOSIT_RETURNED: EventRule(PROVIDERS | LESSEES, needs=("amount",), open=True),
+    OBJECTED: EventRule(PROVIDERS | LESSEES, needs=("period", "reason"), may=("digest",)),
+    FEE_PAID: EventRule(PROVIDERS | LESSEES, needs=("period", "amount"), may=PAYMENT, open=True),
+    DEPOSIT_PAID: EventRule(PROVIDERS | LESSEES, needs=("amount",), may=PAYMENT, open=True),
+    DEPOSIT_TAKEN: EventRule(PROVIDERS, needs=("amount", "reason"), may=PAYMENT, open=True),
+    DEPOSIT_RETURNED: EventRule(PROVIDERS | LESSEES, needs=("amount",), may=PAYMENT, open=True),
 }
 """The events that every contract has, by name."""
 
@@ -87,16 +93,47 @@ SHOWN = 20
 """How many of the known names an error message lists at most."""
 
 
+REASONS: Mapping[str, str] = {
+    "unshowable": "a text holds control characters, or marks of direction",
+    "ends_first": "it ends before it begins",
+    "no_cause": "{named!r} is no cause of the contract; there are: {known}",
+    "no_event": "{named!r} is no event of the contract; there are: {known}",
+    "no_party": "{named!r} is no party of {contract}; there are: {known}",
+    "no_unit": "{named!r} is no unit that this can be said of; there are: {known}",
+    "no_period": "{why}",
+    "no_amount": "{named!r} is no amount such as 12.50",
+    "no_digest": "the digest is that of the statement: a SHA-256 in 64 hex digits",
+    "missing": "{event} needs the detail {missing}",
+    "for_itself": "a party cancels for itself alone",
+    "of_no_unit": "{event} is of no unit",
+    "outside_term": "{period} lies outside the term of {contract}",
+    "no_objective": "a claim is for a unit, or for all; leave the objective null",
+    "needed": "this is needed",
+    "too_long": "this is longer than {most}",
+    "no_name": "{named!r} is no name: letters, digits and . _ : / -, at most 128 of them",
+    "no_instant": "{named!r} is no time such as 2026-10-05 08:00:00",
+    "never_shown": "clocks in {zone} never show {named}",
+    "shown_twice": "clocks in {zone} show {named} twice: write {first} or {second}",
+    "not_for_role": "this is not for the {role} to say, but for {may}",
+}
+"""Why a notice is not taken, in words, by code."""
+
+
 class NoticeError(ValueError):
-    """The contract does not take this notice. The message says why."""
+    """The contract does not take this notice. The message says why, by one of REASONS; `at` is what of it is wrong."""
+
+    def __init__(self, code: str, at: str = "", **values: str) -> None:
+        super().__init__(REASONS[code].format(**values))
+        self.code, self.at, self.values = code, at, values
 
 
 def _shows(said: Model) -> None:
     """No text of it steers a terminal, or reads otherwise than it is."""
     held = said.model_dump()
-    texts = [held.get("unit"), *held.get("details", {}).values()]
-    if any(isinstance(text, str) and visible(text) != text for text in texts):
-        raise NoticeError("a text holds control characters, or marks of direction")
+    texts = {"unit": held.get("unit"), **held.get("details", {})}
+    for name, text in texts.items():
+        if isinstance(text, str) and visible(text) != text:
+            raise NoticeError("unshowable", name)
 
 
 @dataclass(frozen=True)
@@ -120,7 +157,7 @@ class NoticeRules:
         match said:
             case MaintenanceNotice():
                 self._lasts(said)
-                self._are_there(said.units)
+                self._are_there(said.units, "units")
             case CauseNotice():
                 self._lasts(said)
                 self._excuses(said)
@@ -153,33 +190,34 @@ class NoticeRules:
 
     def _lasts(self, said: MaintenanceNotice | CauseNotice) -> None:
         if said.until_us <= said.from_us:
-            raise NoticeError("it ends before it begins")
+            raise NoticeError("ends_first", "until")
 
     def _excuses(self, said: CauseNotice) -> None:
         excluded = [version.contract.exclusions for version in self.versions]
         codes = sorted({cause.code for one in excluded for cause in one.causes})
         if said.code not in codes:
-            raise NoticeError(f"{said.code!r} is no cause of the contract; {_there_are(codes)}")
+            raise NoticeError("no_cause", "code", named=said.code, known=_first(codes))
 
     def _happened(self, party: str, role: str, said: EventNotice) -> None:
         word = self.events.get(said.event)
         if word is None:
-            there_are = _there_are(sorted(self.events))
-            raise NoticeError(f"{said.event!r} is no event of the contract; {there_are}")
+            known = _first(sorted(self.events))
+            raise NoticeError("no_event", named=said.event, known=known)
         _is_for(role, word.speakers)
         missing = [name for name in word.needs if not said.details.get(name)]
         if missing:
-            raise NoticeError(f"{said.event} needs the detail {' and '.join(missing)}")
+            told = " and ".join(missing)
+            raise NoticeError("missing", missing[0], event=said.event, missing=told)
         if said.since_us is not None and said.since_us > said.at_us:
-            raise NoticeError("it ends before it begins")
+            raise NoticeError("ends_first", "at")
         if said.event in (*ANSWERS, AGREED, OBJECTED, *MONEY):
             self._answers(said)
             return
         if said.event == WITHDRAWN:
-            _are([said.details["id"]], self.windows)
-        if said.event == "cancelled" and said.details["party"] != party:
-            raise NoticeError("a party cancels for itself alone")
-        if word.batch or said.event == "cancelled":
+            _are([said.details["id"]], self.windows, "id")
+        if said.event == CANCELLED and said.details["party"] != party:
+            raise NoticeError("for_itself", "party")
+        if word.batch or said.event == CANCELLED:
             _are([said.unit] if said.unit or word.batch else [], self.batches)
         elif said.unit and said.unit not in self.batches:
             self._are_there([said.unit])
@@ -190,31 +228,32 @@ class NoticeRules:
             self._is_a_period(said.details["period"])
         amount, digest = said.details.get("amount"), said.details.get("digest")
         if amount is not None and not AMOUNT.fullmatch(amount):
-            raise NoticeError(f"{amount!r} is no amount such as 12.50")
+            raise NoticeError("no_amount", "amount", named=amount)
         if digest is not None and not DIGEST.fullmatch(digest):
-            raise NoticeError("the digest is that of the statement: a SHA-256 in 64 hex digits")
+            raise NoticeError("no_digest", "digest")
         if said.unit and said.event in MONEY:
-            raise NoticeError(f"{said.event} is of no unit")
-        _are([said.unit] if said.unit else [], self._claimable)
+            raise NoticeError("of_no_unit", "unit", event=said.event)
+        _are([said.unit] if said.unit else [], self.claimable)
 
     def _is_a_period(self, label: str) -> None:
         try:
             period = cut(self.versions, label)
         except ValueError as error:
-            raise NoticeError(str(error)) from error
+            raise NoticeError("no_period", "period", why=str(error)) from error
         if not promised(self.versions, period):
-            raise NoticeError(f"{period.label} lies outside the term of {self.newest.contract_id}")
+            contract = self.newest.contract_id
+            raise NoticeError("outside_term", "period", period=period.label, contract=contract)
 
     def _is_owed(self, said: ClaimNotice) -> None:
         """A claim for what is never owed would stand in the log, and its credit would lapse."""
         self._is_a_period(said.period)
         if said.objective is not None:
-            raise NoticeError("a claim is for a unit, or for all; leave the objective null")
+            raise NoticeError("no_objective", "unit")
         if said.unit is not None:
-            _are([said.unit], self._claimable)
+            _are([said.unit], self.claimable)
 
-    @property
-    def _claimable(self) -> frozenset[str]:
+    @cached_property
+    def claimable(self) -> frozenset[str]:
         """The names of units that a line of a statement can be owed for."""
         items = list(self._items())
         absent = (f"{one.id}:absent-{place}" for one in items for place in range(1, one.nodes + 1))
@@ -223,10 +262,10 @@ class NoticeRules:
         parties = (party.id for party in self.newest.parties)
         return self.places | self.batches | {*others, *parties}
 
-    def _are_there(self, units: Iterable[str]) -> None:
+    def _are_there(self, units: Iterable[str], at: str = "unit") -> None:
         """Of nodes that are yet to come nobody knows the names."""
         if len(self.nodes) >= sum(item.nodes for item in self.newest.resources):
-            _are(units, self.places)
+            _are(units, self.places, at)
 
 
 def role_of(contract: Contract, party: str) -> str:
@@ -235,7 +274,8 @@ def role_of(contract: Contract, party: str) -> str:
         if one.id == party:
             return one.role
     named = [one.id for one in contract.parties]
-    raise NoticeError(f"{party!r} is no party of {contract.contract_id}; {_there_are(named)}")
+    known = _first(named)
+    raise NoticeError("no_party", "party", named=party, contract=contract.contract_id, known=known)
 
 
 def events_of(versions: Sequence[Version]) -> Mapping[str, EventRule]:
@@ -244,7 +284,9 @@ def events_of(versions: Sequence[Version]) -> Mapping[str, EventRule]:
     paid_for = [one.event for one in credits if isinstance(one, AnomalyHours | LostWork)]
     return {
         **EVENTS,
-        **{name: replace(EVENTS.get(name, EventRule()), open=True) for name in paid_for},
+        **{
+            name: replace(EVENTS.get(name, EventRule()), open=True, lasts=True) for name in paid_for
+        },
     }
 
 
@@ -257,20 +299,19 @@ def sides(word: EventRule | None, role: str) -> frozenset[Side]:
     return frozenset({"lessee"}) if role in LESSEES else frozenset()
 
 
-def _are(units: Iterable[str], known: Collection[str]) -> None:
+def _are(units: Iterable[str], known: Collection[str], at: str = "unit") -> None:
     for unit in units:
         if unit not in known:
-            there_are = _there_are(sorted(known))
-            raise NoticeError(f"{unit!r} is no unit that this can be said of; {there_are}")
+            raise NoticeError("no_unit", at, named=unit, known=_first(sorted(known)))
 
 
 def _is_for(role: str, speakers: frozenset[str] | None) -> None:
     if speakers is not None and role not in speakers:
         may = " or ".join(sorted(speakers))
-        raise NoticeError(f"this is not for the {role} to say, but for {may}")
+        raise NoticeError("not_for_role", "party", role=role, may=may)
 
 
-def _there_are(names: Sequence[str]) -> str:
+def _first(names: Sequence[str]) -> str:
     """The first SHOWN of these names, as text."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"there are: {', '.join(names[:SHOWN]) or 'none'}{more}"
+    return f"{', '.join(names[:SHOWN]) or 'none'}{more}"
