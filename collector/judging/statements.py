@@ -24,7 +24,7 @@ from weighbridge.codes import Flag
 from weighbridge.contract.scalars import MICROSECONDS, read_instant_us
 from weighbridge.judge.ledger import OVERLAY, Row, Use
 from weighbridge.judge.track import GROWING_US, full_second, grown
-from weighbridge.log.entries import Issued, JudgedBy, Reached
+from weighbridge.log.entries import Issued, JudgedBy, Notice, Reached
 from weighbridge.notices.book import KINDS, ContractRecord, NoticeBook
 from weighbridge.notices.confirming import Confirmed
 from weighbridge.settlement.answers import CLOSED, CONFIRMED, answered
@@ -168,6 +168,10 @@ class Statements:
     async def apart(self, make: Callable[[], Made]) -> Made:
         """What `make` makes, in a thread and one after the other: the rows of one large contract fill much memory."""
         return await asyncio.get_running_loop().run_in_executor(self._apart, make)
+
+    def supposing(self, notice: Notice, received_us: int) -> "Statements":
+        """As they would be if this had been heard at that instant, too; they follow nothing."""
+        return Statements(self._store, self._fleet, self.book.supposing(notice, received_us))
 
     def follow(self, committed: Sequence[CommittedEntry]) -> None:
         """Folds the notices of a commit."""

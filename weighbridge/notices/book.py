@@ -79,6 +79,9 @@ KINDS = frozenset(
 CANCELLED = KINDS_OF_DAMAGES["cancellation"]
 EXPLAINED = frozenset({State.DOWN, State.DEGRADED, State.UNKNOWN})
 FOREVER_US = 2**62
+NOT_ENTERED = -1
+"""The entry of a notice that is only supposed."""
+
 REPLACED, EXCHANGED = "gpu_replaced", "node_replaced"
 STRANGER = DEVICE_EXCHANGED.code
 """The cause of service by a device that is not the slot's own."""
@@ -476,6 +479,12 @@ class NoticeBook:
         """The entry in which the same was said by the same party before."""
         same = (one for one in self._heard.get(notice.contract, ()) if one.notice == notice)
         return next(same, None)
+
+    def supposing(self, notice: Notice, received_us: int) -> "NoticeBook":
+        """The book as it would be if this had been heard, too; it follows no log."""
+        heard = LoggedNotice(notice, NOT_ENTERED, received_us, "")
+        told = [*self._heard.get(notice.contract, ()), heard]
+        return replace(self, _heard={**self._heard, notice.contract: told})
 
     def issued(self, contract: str, period: str, as_of_us: int) -> Issued | None:
         """The newest statement of the period that was handed out before that instant."""
