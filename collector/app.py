@@ -75,6 +75,7 @@ from collector.storage.store import CorruptStore, StorageError, Store
 from collector.storage.stores import open_store
 from collector.tls import ServerCertificate, authority_hash
 from collector.web.login import LoginPage
+from collector.web.notice_pages import NoticePages
 from collector.web.pages import Pages
 from collector.web.runbooks import Runbooks
 from collector.web.shell import Shell
@@ -408,6 +409,7 @@ def _routes(
         ),
         Runbooks(),
         LoginPage(shell, components.sessions, Guesses(time.monotonic)),
+        NoticePages(shell, components.statements, committer),
     )
     routes = [route for one in served for route in one.routes()]
     return described([*routes, *clocks.routes(committer.enter)], __version__)

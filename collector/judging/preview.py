@@ -20,11 +20,11 @@ from weighbridge.log.entries import (
     Notice,
 )
 from weighbridge.notices.book import ContractRecord
+from weighbridge.notices.fates import ruled
 from weighbridge.notices.fields import Said
 from weighbridge.notices.rules import LESSEES, WITHDRAWN, events_of, role_of
 from weighbridge.settlement.answers import AGREED, CLOSED, CONFIRMED
 from weighbridge.settlement.intervals import Interval, total
-from weighbridge.settlement.maintenance import rulings
 from weighbridge.settlement.payments import MONEY
 from weighbridge.settlement.period_labels import cut, margin_s, promised
 from weighbridge.settlement.periods import Period, periods_within, term_of_s
@@ -358,11 +358,9 @@ def _ruled(
     record: ContractRecord, said: MaintenanceNotice, now_s: int
 ) -> Iterator[tuple[str, ...]]:
     """How the contract rules on this window by itself."""
-    contract, term = record.newest, term_of_s(record.newest)
     times_s = said.from_us // MICROSECONDS, said.until_us // MICROSECONDS
-    window, whole = Window(said.id, *times_s, received_s=now_s), Period("", *times_s)
-    for one in rulings(contract.maintenance, [window], whole, contract.time_zone, term):
-        yield "maintenance", one.ruling, str(total(one.excluded))
+    found = ruled(record, Window(said.id, *times_s, received_s=now_s))
+    yield "maintenance", found.ruling, str(total(found.excluded))
 
 
 def _claimed(said: ClaimNotice, shown: Iterable[PeriodPreview]) -> Iterator[tuple[str, ...]]:

@@ -6,9 +6,11 @@ from collector.documents import words
 from collector.documents.word import Word
 from collector.documents.words import Language
 from collector.web.page_words_access import ACCESS
+from collector.web.page_words_notices import NOTICES
 
 PAGE: Mapping[str, Word] = {
     **ACCESS,
+    **NOTICES,
     "all_contracts": Word("Contracts", "合同"),
     "audit": Word("Audit", "审计"),
     "as_of_now": Word("as of {}", "截至 {}"),

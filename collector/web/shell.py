@@ -138,6 +138,11 @@ class Shell:
             for one, content in files.items()
         }
 
+    @property
+    def simulation(self) -> bool:
+        """Whether what is shown never happened."""
+        return self._info.simulation
+
     async def page(
         self,
         request: web.Request,

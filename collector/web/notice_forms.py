@@ -1,0 +1,169 @@
+"""The forms of notices, from the one description of their fields: labels, hints, choices, and what is wrong."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from collector.documents.words import Language
+from collector.web.page_words import PAGE, say
+from weighbridge.contract import Contract
+from weighbridge.notices.fields import FieldRule, Shape
+from weighbridge.notices.rules import NoticeError, NoticeRules
+from weighbridge.settlement.periods import periods_within, term_of_s
+
+MOST_CHOICES = 200
+MOST_PERIODS = 36
+CLOCK = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
+"""What a browser's own input of a local time takes."""
+
+SELECTED: frozenset[Shape] = frozenset({"cause", "window", "batch"})
+"""Of these the contract knows all."""
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "work": ("maintenance", "maintenance_withdrawn"),
+    "faults": (
+        "fault_reported",
+        "fault_detected",
+        "fault_confirmed",
+        "fault_identified",
+        "answered",
+        "gpu_replaced",
+        "hardware_replaced",
+        "burn_in_passed",
+        "restored",
+        "spare_swapped",
+        "cause",
+    ),
+    "claims": (
+        "claim",
+        "claim_accepted",
+        "claim_refused",
+        "credit_paid",
+        "credit_set_off",
+        "period_agreed",
+        "statement_objected",
+    ),
+    "delivery": (
+        "delivered",
+        "first_used",
+        "test_result",
+        "acceptance_signed",
+        "acceptance_refused",
+        "batch_accepted",
+        "not_delivered",
+    ),
+    "money": ("fee_paid", "deposit_paid", "deposit_taken", "deposit_returned"),
+}
+"""How kinds of notices are listed; what is not named here comes last."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """A field as its page shows it. `input`: the kind of input; `error` empty: nothing is wrong."""
+
+    name: str
+    label: str
+    hint: str
+    needed: bool
+    input: str
+    value: str
+    choices: Sequence[str]
+    error: str
+
+
+def grouped(kinds: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Kinds under the names of their groups, in the order of these."""
+    named = [(group, [kind for kind in of if kind in kinds]) for group, of in GROUPS.items()]
+    known = {kind for of in GROUPS.values() for kind in of}
+    others = [kind for kind in kinds if kind not in known]
+    return [(group, of) for group, of in (*named, ("others", others)) if of]
+
+
+def said_wrong(error: NoticeError, language: Language) -> str:
+    """Why a field, or the whole, is not taken."""
+    word = PAGE[f"notice_error.{error.code}"]
+    return (word.en if language == "en" else word.zh).format(**error.values)
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeForm:
+    """What a kind of notice asks for, of one contract. `periods`: labels, the newest first."""
+
+    rules: NoticeRules
+    fields: Sequence[FieldRule]
+    language: Language
+    periods: Sequence[str]
+    digests: Sequence[str]
+
+    def shown(
+        self, answers: Mapping[str, str], errors: Mapping[str, NoticeError]
+    ) -> Iterator[FormField]:
+        """The fields with what was typed, and beside each what is wrong with it."""
+        for field in self.fields:
+            value, error = answers.get(field.name, ""), errors.get(field.name)
+            yield FormField(
+                name=field.name,
+                label=say(f"field.{field.name}", self.language),
+                hint=self._hint(field),
+                needed=field.needed,
+                input=_input(field.shape, value),
+                value=value,
+                choices=self._choices(field.shape, value),
+                error="" if error is None else said_wrong(error, self.language),
+            )
+
+    def _hint(self, field: FieldRule) -> str:
+        contract = self.rules.newest
+        values = {
+            "instant": contract.time_zone,
+            "amount": contract.currency,
+            "period": self.periods[0] if self.periods else "2026-10",
+        }
+        key = f"{field.shape}_hint"
+        return (
+            say(key, self.language, *filter(None, [values.get(field.shape)])) if key in PAGE else ""
+        )
+
+    def _choices(self, shape: Shape, value: str) -> Sequence[str]:
+        """Those that the contract knows; of many the first."""
+        match shape:
+            case "cause":
+                versions = (version.contract for version in self.rules.versions)
+                found = sorted({one.code for each in versions for one in each.exclusions.causes})
+            case "window":
+                found = sorted(self.rules.windows)
+            case "batch":
+                found = sorted(self.rules.batches)
+            case "unit" | "claimable":
+                found = sorted(self.rules.nodes)[:MOST_CHOICES]
+            case "period":
+                found = list(self.periods)
+            case "digest":
+                found = list(self.digests)
+            case _:
+                return ()
+        return [value, *found] if shape in SELECTED and value and value not in found else found
+
+
+def _input(shape: Shape, value: str) -> str:
+    """A browser's own input of a time drops what it cannot take: then it is asked for as text."""
+    if shape == "instant":
+        return "datetime-local" if not value or CLOCK.fullmatch(value) else "text"
+    if shape in SELECTED:
+        return "select"
+    return "textarea" if shape in ("units", "text") else "text"
+
+
+def labels(contract: Contract, now_s: int) -> list[str]:
+    """Of the periods that began by now and have statements, the newest first."""
+    start_s, end_s = term_of_s(contract)
+    until_s = min(now_s, end_s)
+    if until_s <= start_s:
+        return []
+    found = {
+        period
+        for kind in contract.statements_over
+        for period in periods_within(kind, contract, start_s, until_s)
+    }
+    ordered = sorted(found, key=lambda period: (period.end_s, period.start_s), reverse=True)
+    return [period.label for period in ordered[:MOST_PERIODS]]

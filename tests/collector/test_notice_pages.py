@@ -1,0 +1,257 @@
+"""Notices on pages: what is previewed is what the statement says once it is entered, whoever says what."""
+
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from collector.api.access import token_hash
+from tests.collector.building import (
+    Agent,
+    Answered,
+    Serving,
+    admit,
+    serving,
+    set_config,
+    weighbridge,
+)
+from weighbridge.settlement.statement import changes, path_text
+
+START = datetime(2026, 10, 1, tzinfo=UTC) - timedelta(hours=8)
+"""The first of October in Shanghai."""
+
+NOW = START + timedelta(days=40)
+START_US, SECOND = int(START.timestamp()) * 1_000_000, 1_000_000
+MONTH, RUNNING = "2026-10", "2026-11"
+TERMS = f"""\
+contract_id: lease
+effective: {START:%Y-%m-%dT%H:%M:%SZ}
+time_zone: Asia/Shanghai
+currency: CNY
+parties: [{{id: P, role: provider}}, {{id: L, role: lessee}}, {{id: X, role: auditor}}]
+term: {{from: {START:%Y-%m-%dT%H:%M:%SZ}, to: 2027-09-30T16:00:00Z}}
+resources:
+  - id: h100
+    accelerator: {{sku: H100-SXM-80GB}}
+    per_node: 2
+    nodes: 1
+    delivery: [{{id: first, nodes: 1, due: 2026-10-01, value: "1000.00"}}]
+pricing: [{{unit: node_month, price: "7440.00"}}]
+availability: [{{id: gpus, unit: gpu, target: "0.99"}}]
+repair: [{{id: mend, objective_s: 3600, clock_from: report, unit: gpu}}]
+response: [{{id: react, objective_s: 600, clock_from: report}}]
+credits:
+  - id: voucher
+    objective: gpus
+    kind: tiers
+    base: {{proration: days}}
+    tiers: [{{at_or_above: "0", below: "0.99", pct: 10}}]
+  - {{id: lost, kind: lost_work, event: crash, cap_s: 86400, hour_price: "1.98"}}
+liquidated_damages:
+  - {{id: late, trigger: late_delivery, side: provider, daily_rate: 5/10000}}
+exclusions: {{causes: [{{code: lessee_fault}}]}}
+maintenance: {{min_notice_s: 3600, emergency: excluded}}
+claim: {{required: true, deadline_days: 60}}
+payment: {{due_days: 5}}
+deposit: {{amount: "100.00", return_days: 30}}
+unknown: {{policy: down}}
+evidence: {{correction_window_s: 3153600}}
+"""
+ROLES = {
+    "admin": "admin",
+    "auditor": "auditor",
+    "provider": "provider:P/lease",
+    "lessee": "lessee:L/lease",
+    "other": "lessee:L/another",
+}
+TOKENS = ", ".join(
+    f'{{sha256 = "{token_hash(name)}", role = "{role}"}}' for name, role in ROLES.items()
+)
+FORM = "application/x-www-form-urlencoded"
+BROWSER = {"Accept": "text/html,*/*"}
+NOTICES = "/contracts/lease/notices"
+
+
+def clocks(days: int, hours: int = 0) -> str:
+    """What clocks in Shanghai show so long after the month began."""
+    return (datetime(2026, 10, 1) + timedelta(days=days, hours=hours)).isoformat()  # noqa: DTZ001
+
+
+def make(directory: Path, agent: Agent) -> Path:
+    weighbridge("init", directory, "--simulation", "--listen", "127.0.0.1:0")
+    admit(directory, [agent], TERMS, heard=True)
+    set_config(directory, open_on_loopback="false", tokens=f"[{TOKENS}]")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Of a month that is over a minute was seen, and another six days later."""
+    agent = Agent("n1", gpus=2)
+    agent.start_us = START_US
+    store = make(tmp_path_factory.mktemp("notices") / "store", agent)
+    with serving(store, arguments=["--simulation"]) as running:
+        for hours, samples in ((2, 6), (144, 6)):
+            moved_to(running, START + timedelta(hours=hours))
+            agent.sampled = hours * 360 - samples
+            sent = agent.next(samples, inventory=agent.inventory() if hours == 2 else None)
+            assert running.report(sent).status == 200
+        moved_to(running, NOW)
+        yield running
+
+
+def moved_to(server: Serving, when: datetime) -> None:
+    wall_us = int(when.timestamp()) * SECOND
+    content = json.dumps({"wall_us": wall_us}).encode()
+    answer = server.request("POST", "/v1/simulation/clock", content)
+    assert answer.status == 200, answer.body
+
+
+def later(server: Serving) -> None:
+    """A second passes, so that what was heard is known at its end."""
+    now_us = server.get("/v1/simulation/clock").json["wall_us"]
+    moved_to(server, datetime.fromtimestamp(now_us // SECOND + 2, UTC))
+
+
+def token(name: str) -> dict[str, str]:
+    return BROWSER | {"Authorization": f"Bearer {name}"}
+
+
+def post(server: Serving, kind: str, fields: Mapping[str, str], who: str, **more: str) -> Answered:
+    content, headers = urlencode(fields).encode(), token(who) | more
+    return server.request("POST", f"{NOTICES}/new/{kind}", content, Content_Type=FORM, **headers)
+
+
+def statement(server: Serving, period: str = MONTH) -> dict[str, Any]:
+    path = f"/v1/contracts/lease/statement?period={period}"
+    found: dict[str, Any] = server.get(path, **token("auditor")).json
+    return found
+
+
+def previewed(page: str, period: str = MONTH) -> set[tuple[str, str, str]]:
+    """Every difference that the page shows of a period's statement."""
+    _, _, card = page.partition(f"<h2>Statement of {period} ")
+    card = card.partition("<h2>")[0]
+    rows = re.findall(
+        r"<tr><td><code>([^<]*)</code></td><td[^>]*>([^<]*)</td><td[^>]*>([^<]*)</td></tr>", card
+    )
+    return {(row[0], html.unescape(row[1]), html.unescape(row[2])) for row in rows}
+
+
+def spelled(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def told(before: dict[str, Any], after: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """The same of two statements, as the program itself compares them."""
+    bare = [{**one, "notes": []} for one in (before, after)]
+    found = set()
+    for one in changes(*bare):
+        values = [
+            spelled(one.arguments[key]) if key in one.arguments else "absent"
+            for key in ("before", "after")
+        ]
+        path = one.arguments["path"]
+        assert isinstance(path, tuple)
+        found.add((path_text(path), *values))
+    return found
+
+
+def of_deposit(told: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
+    return {row for row in told if row[0].startswith("deposit.")}
+
+
+def unlike(told: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
+    """Without what only the log gives: the entry of an answer, and when it was received."""
+    only = re.compile(
+        r"answers\[\d+\]\.(entry|at)|parts\[\d+\]\.maintenance\[\d+\]\.notice_received"
+    )
+    return {row for row in told if not only.fullmatch(row[0])}
+
+
+SAID: list[tuple[str, str, dict[str, str]]] = [
+    (
+        "maintenance",
+        "provider",
+        {"id": "M1", "from": clocks(2), "until": clocks(2, 4), "units": "n1"},
+    ),
+    ("maintenance", "provider", {"id": "M2", "from": clocks(3), "until": clocks(3, 4)}),
+    ("maintenance_withdrawn", "provider", {"id": "M2", "at": clocks(40)}),
+    ("cause", "provider", {"code": "lessee_fault", "from": clocks(5), "until": clocks(6)}),
+    (
+        "cause",
+        "lessee",
+        {"code": "lessee_fault", "from": clocks(5), "until": clocks(5, 7), "unit": "n1.0"},
+    ),
+    ("delivered", "provider", {"unit": "first", "at": clocks(1)}),
+    ("acceptance_signed", "lessee", {"at": clocks(1, 2)}),
+    ("batch_accepted", "lessee", {"unit": "first", "at": clocks(1, 2)}),
+    ("test_result", "provider", {"unit": "n1", "at": clocks(1), "probe": "gemm", "value": "600"}),
+    ("answered", "provider", {"unit": "n1.0", "at": clocks(7, 2)}),
+    ("restored", "provider", {"unit": "n1.0", "at": clocks(8)}),
+    ("fault_reported", "lessee", {"unit": "n1.0", "at": clocks(7), "severity": "high"}),
+    ("answered", "provider", {"unit": "n1.0", "at": clocks(7, 1)}),
+    ("restored", "provider", {"unit": "n1.0", "at": clocks(7, 9)}),
+    ("gpu_replaced", "provider", {"unit": "n1.0", "at": clocks(8), "new": "GPU-n1-9"}),
+    ("crash", "lessee", {"since": clocks(9), "at": clocks(9, 5)}),
+    ("crash", "provider", {"since": clocks(9), "at": clocks(9, 5)}),
+    ("claim", "lessee", {"period": MONTH, "unit": "n1.0"}),
+    ("claim", "lessee", {"period": MONTH}),
+    ("claim_accepted", "provider", {"period": MONTH, "at": clocks(40), "amount": "12.50"}),
+    (
+        "claim_refused",
+        "provider",
+        {"period": MONTH, "at": clocks(40), "unit": "n1.1", "reason": "<b>why</b>"},
+    ),
+    ("credit_paid", "provider", {"period": MONTH, "at": clocks(40), "amount": "3.20"}),
+    ("credit_set_off", "provider", {"period": MONTH, "at": clocks(40), "amount": "1"}),
+    (
+        "fee_paid",
+        "lessee",
+        {"period": MONTH, "at": clocks(33), "amount": "100", "reference": "r 1"},
+    ),
+    ("statement_objected", "lessee", {"period": MONTH, "at": clocks(40), "reason": "it was down"}),
+]
+CHANGES_NOTHING = {
+    "cause provider",
+    "delivered provider",
+    "maintenance_withdrawn provider",
+    "statement_objected lessee",
+    "test_result provider",
+}
+"""What waits for the other side, what this contract has no use for, and what comes too late."""
+
+
+def test_the_deposit_is_previewed_in_the_period_that_is_under_way(server: Serving) -> None:
+    """There time changes other things, too."""
+    fields = {"at": clocks(2), "amount": "100.00", "reference": "r 2"}
+    before = statement(server, RUNNING)
+    page = post(server, "deposit_paid", fields, "provider").body.decode()
+    post(server, "deposit_paid", {**fields, "do": "attest"}, "provider")
+    later(server)
+    shown = of_deposit(previewed(page, RUNNING))
+    assert ("deposit.held[0]", "0.00", "100.00") in shown
+    assert shown == of_deposit(told(before, statement(server, RUNNING)))
+
+
+def test_what_is_previewed_is_what_the_statement_says_once_it_is_entered(server: Serving) -> None:
+    """One after the other, over every kind; the month is over, so that time alone changes nothing in it."""
+    seen: dict[str, bool] = {}
+    for kind, who, fields in SAID:
+        before = statement(server)
+        page = post(server, kind, {**fields, "do": "preview"}, who)
+        assert page.status == 200, (kind, page.body.decode())
+        shown = previewed(page.body.decode())
+        assert statement(server)["inputs_digest"] == before["inputs_digest"], kind
+        entered = post(server, kind, {**fields, "do": "attest"}, who)
+        assert entered.status == 303, (kind, entered.body)
+        later(server)
+        assert unlike(shown) == unlike(told(before, statement(server))), kind
+        seen[f"{kind} {who}"] = seen.get(f"{kind} {who}", False) or bool(shown)
+    assert {name for name, changed in seen.items() if not changed} == CHANGES_NOTHING
