@@ -7,6 +7,7 @@ from collector.documents.word import Word
 from collector.documents.words import Language
 from collector.web.page_words_access import ACCESS
 from collector.web.page_words_notices import NOTICES
+from collector.web.page_words_fleet import FLEET
 
 PAGE: Mapping[str, Word] = {
     **ACCESS,
@@ -176,7 +177,7 @@ PAGE: Mapping[str, Word] = {
     "role.nobody": Word("nobody", "无"),
     "role.open": Word("open", "未定"),
     "role.collector": Word("collector", "采集端"),
-}
+} | FLEET
 
 
 def say(key: str, language: Language, *values: str) -> str:
