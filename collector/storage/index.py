@@ -93,6 +93,29 @@ class SqliteIndex:
             return None
         return _accepted(row.seq, row.payload_hash, row.entry, row.received_us)
 
+    def chains(self, key_ids: Collection[str]) -> Sequence[tuple[ChainKey, Accepted]]:
+        return [one for one in list(self._last.items()) if one[0].key_id in key_ids]
+
+    def at_or_after(self, chain: ChainKey, seq: int) -> Accepted | None:
+        """What is written has the lower numbers; what was not may be written meanwhile."""
+        found = self._fresh.get((chain, seq)) or self._written_from(chain, seq)
+        return found or self._unwritten_from(chain, seq) or self._written_from(chain, seq)
+
+    def _unwritten_from(self, chain: ChainKey, seq: int) -> Accepted | None:
+        fresh = list(self._fresh.items())
+        later = (one for (of, number), one in fresh if of == chain and number >= seq)
+        return min(later, key=lambda one: one.seq, default=None)
+
+    def _written_from(self, chain: ChainKey, seq: int) -> Accepted | None:
+        if chain not in self._ids:
+            return None
+        query = select(reports).where(reports.c.chain_id == self._ids[chain], reports.c.seq >= seq)
+        with self._engine.connect() as connection:
+            row = connection.execute(query.order_by(reports.c.seq).limit(1)).one_or_none()
+        if row is None:
+            return None
+        return _accepted(row.seq, row.payload_hash, row.entry, row.received_us)
+
     def record(self, entries: Sequence[Indexed]) -> None:
         for entry in entries:
             self._indexed = entry.index + 1
@@ -104,7 +127,7 @@ class SqliteIndex:
             self._pending.append(entry)
 
     def of_kinds(self, kinds: Collection[EntryKind]) -> Sequence[int]:
-        return [index for index, kind in self._records.items() if kind in kinds]
+        return [index for index, kind in list(self._records.items()) if kind in kinds]
 
     def flush(self) -> None:
         if not self._pending:

@@ -152,12 +152,20 @@ class EntryIndex(Protocol):
 
     def find(self, chain: ChainKey, seq: int) -> Accepted | None: ...
 
+    def chains(self, key_ids: Collection[str]) -> Sequence[tuple[ChainKey, Accepted]]:
+        """Each chain of these keys with its newest report. From any thread."""
+        ...
+
+    def at_or_after(self, chain: ChainKey, seq: int) -> Accepted | None:
+        """The report of a chain that has this number, or the next one that there is. From any thread."""
+        ...
+
     def record(self, entries: Sequence[Indexed]) -> None:
         """Know these appended entries from now on; they follow the last ones recorded."""
         ...
 
     def of_kinds(self, kinds: Collection[EntryKind]) -> Sequence[int]:
-        """Log indexes of every entry of these kinds, rising. Reports and ticks are not listed."""
+        """Log indexes of every entry of these kinds, rising. Reports and ticks are not listed. From any thread."""
         ...
 
     def flush(self) -> None:
