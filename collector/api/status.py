@@ -6,6 +6,7 @@ Times are integer microseconds of UTC, shares are exact fractions as text (`719/
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -15,9 +16,9 @@ from weighbridge.catalogue.findings import Said, meaning, reason_said
 from weighbridge.contract import Contract, expanded, explain
 from weighbridge.judge.attestation_findings import LEVEL
 from weighbridge.judge.checks import Severity
-from weighbridge.judge.counts import contradicted, gpu_state, unheard
+from weighbridge.judge.counts import OK, contradicted, gpu_state, states_now, unheard
 from weighbridge.judge.latest_readings import LatestReadings
-from weighbridge.judge.ledger import Finding
+from weighbridge.judge.ledger import TOGETHER, Finding, State
 from weighbridge.judge.node_state import NodeState
 from weighbridge.settlement.figures import Figure, verdict_now
 from weighbridge.verdict import WORST_FIRST, Verdict
@@ -29,6 +30,25 @@ SLICE = 64
 """GPUs that are told of before the event loop gets its turn."""
 
 COUNTS = ("contracted", "reporting", "healthy", "in_use")
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedGpus:
+    """Of one node: its `observers`, the devices of which these contradict each other, and how each contract sees its
+    slots."""
+
+    observers: Sequence[NodeState]
+    contradicted: Collection[str]
+    slots: Sequence[Mapping[str, State]]
+
+    def state(self, uuid: str) -> str:
+        """`ok` only where it is healthy as the counts have it, so that what is found of its node counts too."""
+        told = gpu_state(self.observers, uuid, self.contradicted)
+        if told != OK:
+            return told
+        seen = [states[uuid] for states in self.slots if uuid in states]
+        worst = min(seen, key=TOGETHER.index, default=State.UP)
+        return OK if worst is State.UP else worst.value
 
 
 def findings(fleet: Fleet, viewer: Viewer) -> list[Finding]:
@@ -179,8 +199,8 @@ def assigned_node(fleet: Fleet, contract_name: str, node_name: str) -> Json:
     node = fleet.nodes.get(node_name)
     devices = fleet.assignments(contract_name)[node_name]
     uuids = assigned_gpus(fleet.contracts[contract_name], node, devices)
-    found = contradicted(fleet.observers(node_name))
-    known = [gpu(fleet, node_name, uuid, found) for uuid in uuids if uuid]
+    judged = judged_gpus(fleet, node_name)
+    known = [gpu(fleet, node_name, uuid, judged) for uuid in uuids if uuid]
     vacant = uuids.count("")
     if vacant:
         known.append({"gpu": "", "state": "missing", "slots": vacant, "name": None})
@@ -197,13 +217,24 @@ async def assigned_nodes(fleet: Fleet, contract_name: str, names: Sequence[str])
     return found
 
 
-def gpu(fleet: Fleet, node_name: str, uuid: str, found: Collection[str]) -> Json:
-    """A GPU in a list. `found`: those of its node whose sides are found to contradict each other."""
+def gpu(fleet: Fleet, node_name: str, uuid: str, judged: JudgedGpus) -> Json:
+    """A GPU in a list. `judged`: of its node."""
     node = fleet.nodes.get(node_name)
     device = None if node is None else node.view.devices.get(uuid)
     name = None if device is None else device.identity.readings.get("name")
-    state = gpu_state(fleet.observers(node_name), uuid, found)
-    return {"gpu": uuid, "state": state, "name": name}
+    return {"gpu": uuid, "state": judged.state(uuid), "name": name}
+
+
+def judged_gpus(fleet: Fleet, node_name: str) -> JudgedGpus:
+    """How the GPUs of a node are judged now, for who asks of many of them."""
+    observers, now_us = fleet.observers(node_name), fleet.now_us
+    slots: dict[str, dict[str, State]] = {}
+    for chain in (observer.newest for observer in observers):
+        for name, track in () if chain is None else chain.tracks.items():
+            slots.setdefault(name, {}).update(dict.fromkeys(track.slots, State.UNKNOWN))
+    for name, filled in slots.items():
+        filled.update(states_now(name, observers, fleet.findings(name), now_us))
+    return JudgedGpus(observers, contradicted(observers), list(slots.values()))
 
 
 def node(fleet: Fleet, name: str) -> Json:
@@ -285,10 +316,10 @@ async def visible_node(fleet: Fleet, viewer: Viewer, name: str) -> Json | None:
 async def _shown(
     fleet: Fleet, name: str, state: NodeState | None, uuids: Sequence[str]
 ) -> AsyncIterator[Json]:
-    found = contradicted(fleet.observers(name))
+    judged = judged_gpus(fleet, name)
     for number, uuid in enumerate(uuids, start=1):
         yield (
-            gpu(fleet, name, uuid, found)
+            gpu(fleet, name, uuid, judged)
             | last_shown(state, uuid)
             | {"attestation": attestation(fleet, state, uuid), "proof": proof(state, uuid)}
         )
@@ -369,8 +400,7 @@ def visible_gpu(fleet: Fleet, viewer: Viewer, uuid: str) -> list[Json]:
             mine = gpus_by_contract(fleet, viewer, name)
             owners = [owner for owner, gpus in mine.items() if uuid in gpus]
             if owners or viewer.contracts is None:
-                found = contradicted(fleet.observers(name))
-                shown = gpu(fleet, name, uuid, found) | last_shown(state, uuid)
+                shown = gpu(fleet, name, uuid, judged_gpus(fleet, name)) | last_shown(state, uuid)
                 shown |= {"attestation": attestation(fleet, state, uuid)}
                 shown |= {"proof": proof(state, uuid)}
                 places.append({"node": name, "contracts": owners} | shown)

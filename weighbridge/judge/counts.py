@@ -9,6 +9,7 @@ from weighbridge.judge.ledger import (
     KEY_SHARED,
     PRECEDENCE,
     SIDES_CONTRADICT,
+    TOGETHER,
     Finding,
     State,
     StateSpan,
@@ -51,7 +52,7 @@ def counts(
     now_us: int,
 ) -> Counts:
     """`nodes`: of each that is assigned to the contract, its observers; `findings`: of the contract, open."""
-    contested = {(one.node, one.device) for one in findings if one.code == DUPLICATE}
+    contested = _contested(findings)
     contracted = sum(resource.nodes * resource.per_node for resource in contract.resources)
     reporting = healthy = working = 0
     for observers in nodes:
@@ -61,6 +62,24 @@ def counts(
             healthy += _state(slot, contested, now_us) is State.UP
             working += any(in_use(one.observer.view, one.device) for one in answering_now)
     return Counts(contracted, reporting, healthy, working)
+
+
+def states_now(
+    contract: str, observers: Iterable[NodeState], findings: Iterable[Finding], now_us: int
+) -> dict[str, State]:
+    """Of a node's devices that fill slots of a contract, the state that `counts` sees there: healthy is UP alone. Those
+    of which nothing is known now are not named. `findings`: of the contract, open."""
+    contested = _contested(findings)
+    found: dict[str, State] = {}
+    for slot in _slots(contract, observers, now_us):
+        state = _state(slot, contested, now_us)
+        for one in slot:
+            found[one.device] = min(state, found.get(one.device, state), key=TOGETHER.index)
+    return found
+
+
+def _contested(findings: Iterable[Finding]) -> Collection[tuple[str, str]]:
+    return {(one.node, one.device) for one in findings if one.code == DUPLICATE}
 
 
 def _slots(contract: str, observers: Iterable[NodeState], now_us: int) -> Iterable[list[_Seen]]:
@@ -109,6 +128,9 @@ def unheard(node: NodeState) -> bool:
     """Whether nothing is known of the node now: it is silent, or this judge cannot judge it."""
     return node.silent or node.quarantine is not None
 
+
+OK = "ok"
+"""The state of a GPU that every contract finds up."""
 
 CONTRADICTED = "contradicted"
 """The state of a GPU of which the agents of both sides say different things: neither's word alone is shown."""
@@ -168,7 +190,7 @@ def _told(node: NodeState, uuid: str) -> str:
     )
     if judged is None:
         return "unjudged"
-    return "ok" if judged is State.UP else judged.value
+    return OK if judged is State.UP else judged.value
 
 
 def slot_states(node: NodeState, uuid: str) -> Iterator[tuple[str, State]]:

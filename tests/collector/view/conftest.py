@@ -105,7 +105,13 @@ def node(
     for owner, slots in states.items():
         segments = [OpenInterval(NOW_US - HOUR_US, state, "") for _, state in slots]
         chain.tracks[owner] = Track(1, [uuid for uuid, _ in slots], segments)
-    made = NodeState(name, agent_version="0.1.0", silent=silent, chains={chain.name: chain})
+    made = NodeState(
+        name,
+        agent_version="0.1.0",
+        patience_us=30_000_000,
+        silent=silent,
+        chains={chain.name: chain},
+    )
     made.last_received_us = NOW_US - (900_000_000 if silent else 2_500_000)
     made.last_sample_us = made.last_received_us - 100_000
     made.lags_us = [-250_000]

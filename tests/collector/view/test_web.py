@@ -386,3 +386,22 @@ async def test_a_runbook_is_there_for_whoever_was_woken(client: Client) -> None:
     assert (await client.get("/runbooks/WeighbridgeNone")).status == 404
     (route,) = Runbooks().routes()
     assert route.access is Access.OPEN
+
+
+async def test_a_finding_of_a_node_colours_the_gpus_that_it_makes_unhealthy(
+    client: Client, fleet: Any
+) -> None:
+    """As the four counts have it: a device that another place shows too is healthy in neither."""
+    text, _ = await read(client, "/nodes/a1")
+    assert "✓ OK" in text
+    fleet.found = [finding("alpha", "a1", "GPU-1", "duplicate_device")]
+    for page in ("/nodes/a1", "/contracts/alpha"):
+        text, _ = await read(client, page)
+        assert "CONTESTED" in text, page
+        assert "✓ OK" not in text, page
+    fleet.found = []
+    state = fleet.nodes["a1"]
+    state.last_sample_us = fleet.now_us - state.patience_us
+    assert "✓ OK" in (await read(client, "/nodes/a1"))[0], "seen within the longest gap"
+    state.last_sample_us -= 1
+    assert "✓ OK" not in (await read(client, "/nodes/a1"))[0]
