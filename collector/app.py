@@ -74,9 +74,11 @@ from collector.storage.received import tick_before_us
 from collector.storage.store import CorruptStore, StorageError, Store
 from collector.storage.stores import open_store
 from collector.tls import ServerCertificate, authority_hash
+from collector.web.device_plots import DevicePlots
 from collector.web.login import LoginPage
 from collector.web.notice_pages import NoticePages
 from collector.web.pages import Pages
+from collector.web.readings import Readings
 from collector.web.runbooks import Runbooks
 from collector.web.shell import Shell
 from collector.witnessing.rounds import Rounds, cosigning
@@ -406,6 +408,7 @@ def _routes(
             store.ledger,
             components.audits,
             lambda: components.judging.failure,
+            DevicePlots(Readings(store.log, store.index, committer.ring), recent, store.ledger),
         ),
         Runbooks(),
         LoginPage(shell, components.sessions, Guesses(time.monotonic)),

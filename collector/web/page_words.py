@@ -6,8 +6,8 @@ from collector.documents import words
 from collector.documents.word import Word
 from collector.documents.words import Language
 from collector.web.page_words_access import ACCESS
-from collector.web.page_words_notices import NOTICES
 from collector.web.page_words_fleet import FLEET
+from collector.web.page_words_notices import NOTICES
 
 PAGE: Mapping[str, Word] = {
     **ACCESS,

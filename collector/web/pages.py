@@ -4,6 +4,7 @@ from collector.api.routes import Access, Route
 from collector.judging.live import Fleet
 from collector.storage.store import Ledger
 from collector.web.contract_page import ContractPage
+from collector.web.device_plots import DevicePlots
 from collector.web.node_page import NodePage
 from collector.web.portfolio import Auditing, Failing, PortfolioPage
 from collector.web.shell import Shell
@@ -16,22 +17,30 @@ class Pages:
     """Every page of one store. `stopped` says why nothing is judged any more, or None."""
 
     def __init__(
-        self, shell: Shell, fleet: Fleet, ledger: Ledger, audits: Auditing, stopped: Failing
+        self,
+        shell: Shell,
+        fleet: Fleet,
+        ledger: Ledger,
+        audits: Auditing,
+        stopped: Failing,
+        plots: DevicePlots,
     ) -> None:
         self._shell = shell
         self._portfolio = PortfolioPage(shell, fleet, audits, stopped)
         self._contract = ContractPage(shell, fleet, ledger)
-        self._node = NodePage(shell, fleet, ledger)
+        self._node = NodePage(shell, fleet, ledger, plots)
 
     def routes(self) -> tuple[Route, ...]:
         """Everything that people open."""
         read, audit = Access.READ, self._portfolio.audit
         one, node = "/contracts/{contract}", "/nodes/{node}"
+        gpu = f"{node}/gpus/{{gpu}}"
         return (
             Route("GET", "/", self._portfolio.index, read, "All contracts.", LIST, HTML),
             Route("GET", one, self._contract.contract, read, "One contract.", LIST, HTML),
             Route("GET", "/audit", audit, read, "Red flags.", ("as_of", "lang"), HTML),
             Route("GET", node, self._node.node, read, "One node.", ("lang",), HTML),
+            Route("GET", gpu, self._node.gpu, read, "One GPU of a node.", ("lang",), HTML),
             Route(
                 "GET",
                 "/static/{file}",

@@ -19,6 +19,7 @@ from collector.api.sessions import CSRF_FIELD
 from collector.documents.spelling import local, percent, span
 from collector.documents.words import LANGUAGES, Language
 from collector.storage.store import StoreInfo
+from collector.web.glance import reason
 from collector.web.page_words import name, say
 from weighbridge.catalogue.spoken import spoken
 from weighbridge.wire.problems import PROBLEM_TYPE
@@ -109,6 +110,12 @@ def _csrf(context: Context) -> Markup:
     return hidden.format(CSRF_FIELD, who.session.csrf)
 
 
+@pass_context
+def _reason(context: Context, code: str) -> str:
+    """Why there is no value, in the page's language."""
+    return reason(code, context["language"])
+
+
 def environment() -> Environment:
     """Templates in which everything is escaped, and a name that is not there is an error."""
     made = Environment(
@@ -119,7 +126,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"percent": percent, "span": span, "segment": segment, "tera": tera}
-    made.filters |= {"time": _time, "both_times": _both_times, "said": _said}
+    made.filters |= {"time": _time, "both_times": _both_times, "said": _said, "reason": _reason}
     made.globals |= {"marks": MARKS, "spoken": spoken, "say": _say, "name": _name, "csrf": _csrf}
     return made
 

@@ -60,7 +60,11 @@ def by_node(
 
 
 def by_device(
-    rows: Sequence[Row], uuids: Iterable[str], end_us: int, cadence_us: int = 0
+    rows: Sequence[Row],
+    uuids: Iterable[str],
+    end_us: int,
+    cadence_us: int = 0,
+    zone: str = "UTC",
 ) -> dict[str, Any]:
     """A lane for each GPU, over all contracts that judge it."""
     start_us = window_start_us(rows, end_us)
@@ -71,7 +75,7 @@ def by_device(
     for (_, device), mine in judged.items():
         if device in lanes:
             lanes[device] += of_rows(mine, start_us, end_us, cadence_us)
-    return _picture(lanes, start_us, end_us, PRECEDENCE)
+    return _picture(lanes, start_us, end_us, PRECEDENCE, zone)
 
 
 def _picture(

@@ -21,12 +21,16 @@ from collector.api.sessions import Sessions
 from collector.app import problems
 from collector.judging.current_figures import Figures
 from collector.storage.store import FindingPage, StoreInfo
+from collector.web.device_plots import DevicePlots
 from collector.web.login import LoginPage
 from collector.web.pages import Pages
+from collector.web.plots import Point
+from collector.web.readings import Shown
 from collector.web.runbooks import Runbooks
 from collector.web.shell import Shell
 from weighbridge.audit.auditing import Audit, audit
 from weighbridge.audit.portfolio import Lease, Portfolio
+from weighbridge.catalogue.readings import Tier
 from weighbridge.contract import Contract, load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.checks import Severity
@@ -34,6 +38,7 @@ from weighbridge.judge.counts import Counts
 from weighbridge.judge.latest_readings import LatestDevice, LatestReadings, LatestSample
 from weighbridge.judge.ledger import Finding, Row, State
 from weighbridge.judge.node_state import ChainState, NodeState, OpenInterval, Track
+from weighbridge.judge.slot_history import Times
 from weighbridge.log.checkpoint import SIMULATED
 from weighbridge.log.entries import ContractAdded
 from weighbridge.settlement.figures import Figure
@@ -271,6 +276,37 @@ class ScriptedAudits:
         return audit(Portfolio((as_of_s or 0) * 1_000_000, asked), simulated=False)
 
 
+class ScriptedReadings:
+    """`collector.web.readings.Readings`: 100 to 300 watts on each device, hour by hour, and nothing in every sixth."""
+
+    def times(self, node: str, contracts: Collection[str]) -> Times:
+        return ((NOW_US - 30 * HOUR_US, NOW_US),) if contracts and node else ()
+
+    def over(
+        self,
+        node: str,
+        devices: Collection[str],
+        readings: Collection[str],
+        start_us: int,
+        end_us: int,
+        times: Times | None = None,
+    ) -> Shown:
+        assert node
+        assert set(DRAWN) <= set(readings)
+        points = [
+            Point(at_us, *((None, None, "gpu_is_lost") if hour % 6 == 5 else (100_000, 300_000)))
+            for hour, at_us in enumerate(range(start_us, end_us, HOUR_US))
+            if times is None or any(first <= at_us < last for first, last in times)
+        ]
+        missing = [Point(start_us, None, None, "not_supported")]
+        told = {(device, DRAWN[0]): points for device in devices}
+        told |= {(device, DRAWN[1]): missing for device in devices}
+        return Shown(told, {Tier.FAST: HOUR_US, Tier.SLOW: 4 * HOUR_US}, len(points), HOUR_US)
+
+
+DRAWN = ("power_draw_milliwatts", "temperature_memory_celsius")
+
+
 Submitted = list[ContractAdded]
 TOKENS = {
     "alphas": granted(["lessee:L/alpha"]),
@@ -303,7 +339,8 @@ async def served(
     api = Api(fleet, ledger, Exposition(fleet, own), add_contract, withdraw_contract)
     info = StoreInfo(f"{SIMULATED if simulation else 'weighbridge/'}test")
     shell = Shell(info, lambda: fleet.now_us)
-    pages = Pages(shell, fleet, ledger, ScriptedAudits(), lambda: stopped)
+    plots = DevicePlots(ScriptedReadings(), fleet, ledger)
+    pages = Pages(shell, fleet, ledger, ScriptedAudits(), lambda: stopped, plots)
     application = web.Application(middlewares=[shell.refusals, problems])
     application[GATE] = gate
     application[BODIES] = Bodies(1 << 20, 8 << 20, 20, 20)

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from collector.web.glance import reason
 from collector.web.page_words import say
 from collector.web.plots import COLUMNS, HEIGHT, WIDTH, Band, Plot, Point, Series, plot
 from collector.web.quantities import quantity
@@ -208,8 +209,9 @@ def test_a_plot_tells_a_reader_who_does_not_see_it_what_it_shows(language: str) 
     text = " ".join(reader.words)
     assert {"svg", "title", "desc", "path", "rect"} <= set(reader.tags)
     assert say("plot_line", language, "power", "5 W", "9 W") in text  # type: ignore[arg-type]
-    assert "gpu is lost" in text
+    why = reason("gpu_is_lost", language)  # type: ignore[arg-type]
+    assert why in text
     reader = Texts()
     reader.feed(template.render(drawn=drawn(points(None)), language=language))
     assert "svg" not in reader.tags
-    assert "gpu is lost" in " ".join(reader.words)
+    assert why in " ".join(reader.words)

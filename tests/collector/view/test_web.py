@@ -19,7 +19,8 @@ from weighbridge.wire.driver_words import COUNTED
 from weighbridge.wire.report import Facts, Reason
 
 Client = TestClient[web.Request, web.Application]
-PAGES = ("/", "/contracts/alpha", "/contracts/beta", "/nodes/a1", "/nodes/a2")
+GPU = "/nodes/a1/gpus/GPU-1"
+PAGES = ("/", "/contracts/alpha", "/contracts/beta", "/nodes/a1", "/nodes/a2", GPU)
 VOID = {"meta", "link", "br"}
 MINUTE_US = 60_000_000
 NOW_US = 1_790_000_000_000_000
@@ -133,6 +134,64 @@ async def test_a_node_shows_every_reading_and_why_one_is_not_there(client: Clien
     assert "power_draw_milliwatts 699500" in text
     assert "power_draw_milliwatts gpu is lost" in text
     assert "XID 79 1" in text
+
+
+async def test_a_node_lists_its_worst_gpu_first_in_words_and_units(client: Client) -> None:
+    text, _ = await read(client, "/nodes/a1")
+    assert "1 of 2 GPUs are healthy" in text
+    assert text.index("LOST NVIDIA") < text.index("✓ OK NVIDIA")
+    for said in ("Power 699.5 W", "Memory in use 0 B of 79.6 GiB", "the GPU fell off the bus"):
+        assert said in text
+    chinese, _ = await read(client, "/nodes/a1?lang=zh")
+    assert "功耗 699.5 W" in chinese
+
+
+async def test_a_gpu_has_a_page_with_its_day_and_month(client: Client) -> None:
+    text, reader = await read(client, GPU)
+    for said in (
+        "NVIDIA H100",
+        "Clock of the multiprocessors 1,980 MHz",
+        "What holds the clocks down power limit",
+        "The last day Drawn from 24 reports of the log, one in about 1 h",
+        "The last 30 days Drawn from 720 reports",
+        "Power: 100 W to 300 W",
+        "the GPU fell off the bus",
+    ):
+        assert said in text, said
+    assert "Temperature of the memory:" not in text, "a card without it has no plot of it"
+    assert ("path", "class", "line0") in reader.attributes
+    assert "DOWN" not in text
+    text, _ = await read(client, "/nodes/a1/gpus/GPU-2")
+    assert "DOWN (gpu lost) 2026-09-21 13:53:20" in text, "the outage is marked in the plot"
+
+
+async def test_a_party_sees_a_gpu_only_while_it_was_its_own(client: Client) -> None:
+    """Another tenant's load is none of its business: here the node was the contract's for 30 hours."""
+    text, _ = await read(client, GPU)
+    assert "Drawn from 720 reports" in text
+    async with client.get(GPU, headers={"Authorization": "Bearer alphas"}) as response:
+        assert "Drawn from 30 reports" in await response.text()
+    async with client.get(GPU, headers={"Authorization": "Bearer betas"}) as response:
+        assert response.status == 404
+
+
+async def test_a_gpus_page_has_the_findings_of_its_node_behind_its_own(
+    client: Client, fleet: Any
+) -> None:
+    fleet.found = [
+        finding("alpha", "a1", "", "node_silent"),
+        finding("alpha", "a1", "GPU-1", "ecc_off", severity="warning"),
+        finding("alpha", "a1", "GPU-2", "gpu_lost"),
+    ]
+    text, _ = await read(client, GPU)
+    assert text.index("ecc off") < text.index("node silent")
+    assert "gpu lost" not in text.partition("At a glance")[0]
+
+
+async def test_a_gpu_that_is_not_there_is_refused(client: Client) -> None:
+    for page in ("/nodes/a1/gpus/GPU-9", "/nodes/a9/gpus/GPU-1", "/nodes/a2/gpus/GPU-1"):
+        async with client.get(page) as response:
+            assert response.status == 404, page
 
 
 async def test_why_nvml_counts_no_gpus_stands_on_the_pages_in_words(
