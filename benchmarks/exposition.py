@@ -80,9 +80,6 @@ class FleetAtRest:
         del contract
         return ()
 
-    def noted(self) -> Mapping[tuple[str, str, str], int]:
-        return {}
-
     def counts(self, contract: str) -> Counts:
         whole = len(self.assigned[contract]) * GPUS_PER_NODE
         return Counts(whole, whole, whole, whole)

@@ -213,7 +213,8 @@ NOTICES: Mapping[str, Word] = {
     "download": Word("Download, to sign it with a key", "下载后用密钥签署"),
     "change": Word("Change it", "返回修改"),
     "sign_how": Word(
-        "A file is signed by <code>weighbridge notice sign FILE --key KEY</code>, and posted to <code>/v1/notices</code>.",
+        "A file is signed by <code>weighbridge notice sign FILE --key KEY</code>, and posted to"
+        " <code>/v1/notices</code>.",
         "下载的文件用 <code>weighbridge notice sign FILE --key KEY</code> 签署，再提交至 <code>/v1/notices</code>。",
     ),
     "none_here": Word("—", "—"),

@@ -486,6 +486,16 @@ class NoticeBook:
         told = [*self._heard.get(notice.contract, ()), heard]
         return replace(self, _heard={**self._heard, notice.contract: told})
 
+    def said(self, contract: str, as_of_us: int) -> tuple[int, ...]:
+        """How much was said by then that statements of a contract rest on: more entries give another answer."""
+        told = (
+            (one.received_us for one in self._heard.get(contract, ())),
+            (at_us for at_us, one in self._issued if one.contract == contract),
+            (at_us for at_us, _ in self._entries),
+            (at_us for at_us, _ in self._assignments.get(contract, ())),
+        )
+        return tuple(sum(at_us <= as_of_us for at_us in times) for times in told)
+
     def issued(self, contract: str, period: str, as_of_us: int) -> Issued | None:
         """The newest statement of the period that was handed out before that instant."""
         known = [

@@ -197,6 +197,14 @@ def periods_of_term(kind: PeriodKind, contract: Contract) -> list[Period]:
     return found
 
 
+def periods_begun(contract: Contract, now_s: int) -> list[Period]:
+    """Those of the term that statements are made of and that have begun, the latest first; of those that begin
+    together the bills' first."""
+    every = [one for kind in contract.statements_over for one in periods_of_term(kind, contract)]
+    begun = [one for one in every if one.start_s <= now_s]
+    return sorted(begun, key=lambda one: -one.start_s)
+
+
 def periods_within(
     kind: PeriodKind, contract: Contract, start_s: int, end_s: int
 ) -> Iterator[Period]:

@@ -1,7 +1,8 @@
 """What a statement is worth to the lessee: what can be claimed, what was earned, how far it is to the next tier."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -10,6 +11,7 @@ from weighbridge.contract import Contract
 from weighbridge.contract.money import RoundShare, Tiers
 from weighbridge.settlement.credits import compared, rounding_of
 from weighbridge.settlement.statement import SO_FAR, Statement, UnitLine
+from weighbridge.verdict import Verdict, worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,96 @@ def _left_s(unit: UnitLine, edges: set[Fraction], rule: RoundShare | None) -> in
     return bisect_left(range(left), True, key=falls)
 
 
-def earned(statement: Statement) -> Mapping[str, Fraction]:
+def earned(statement: Statement) -> Mapping[str, Decimal]:
     """Credits of the period whether or not they are claimed, in its best and its worst case."""
     lines = [line for part in statement.parts for unit in part.units for line in unit.credits]
     lines += [line for part in statement.parts for line in part.others]
     return {
-        "low": sum((Fraction(line.lowest or 0) for line in lines), Fraction(0)),
-        "high": sum((Fraction(line.highest or 0) for line in lines), Fraction(0)),
+        "low": sum((Decimal(line.lowest or 0) for line in lines), Decimal(0)),
+        "high": sum((Decimal(line.highest or 0) for line in lines), Decimal(0)),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an objective stands in a statement: what is promised of a unit, and the share of the one that stands worst.
+
+    `units`: how many have each verdict. `seconds`: of all, by state.
+    """
+
+    objective: str
+    verdict: Verdict
+    target: str
+    low: str
+    high: str
+    units: Mapping[Verdict, int]
+    seconds: Mapping[str, int]
+
+
+def standings(statement: Statement) -> Iterator[Standing]:
+    """Of each objective that the statement judges, in its order. Of an amended one that of the part that is worst."""
+    found: dict[str, list[UnitLine]] = {}
+    for part in statement.parts:
+        for unit in part.units:
+            if unit.verdict != SO_FAR:
+                found.setdefault(unit.objective, []).append(unit)
+    for objective, units in found.items():
+        yield _standing(objective, units)
+
+
+def _standing(objective: str, units: list[UnitLine]) -> Standing:
+    verdicts = Counter(Verdict[unit.verdict] for unit in units)
+    target = min(map(_by_target, units))[-1]
+    mine = [unit for unit in units if unit.target == target]
+    low, high = (min(Fraction(unit.availability_fraction[end]) for unit in mine) for end in (0, 1))
+    seconds = Counter[str]()
+    for unit in units:
+        seconds.update(unit.seconds)
+    verdict = worst(verdicts, empty=Verdict.UNKNOWN)
+    return Standing(objective, verdict, target, str(low), str(high), verdicts, seconds)
+
+
+def _by_target(unit: UnitLine) -> tuple[bool, Fraction, str]:
+    """Sorts what is missed whatever comes first, then by what is left to the target, which comes last."""
+    low, high = map(Fraction, unit.availability_fraction)
+    target = Fraction(unit.target)
+    return high >= target, low - target, unit.target
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What a statement is worth. `owed`: its amounts, lowest and highest; `earned`: claimed or not, in the best and the
+    worst case. `by_standing`: what was earned, by what became of it; `deadline`: the first instant that is too late for
+    some of what is open. `paid`, `outstanding`: as the statement has them."""
+
+    currency: str
+    owed: tuple[str | None, str | None]
+    earned: tuple[Decimal, Decimal]
+    by_standing: Mapping[str, Decimal]
+    deadline: str | None
+    paid: str | None
+    outstanding: tuple[str | None, str | None] | None
+
+    @property
+    def at_stake(self) -> Decimal:
+        """How much hangs on time that is not known, or is to come."""
+        low, high = self.earned
+        return high - low
+
+
+def worth(statement: Statement) -> Worth:
+    """From its own lines."""
+    claims, bounds = claimable(statement), earned(statement)
+    sums: dict[str, Decimal] = {}
+    for one in claims:
+        sums[one.standing] = sums.get(one.standing, Decimal(0)) + Decimal(one.amount)
+    waiting = [one.deadline for one in claims if one.standing == "open" and one.deadline]
+    return Worth(
+        currency=statement.currency,
+        owed=(statement.lowest, statement.highest),
+        earned=(bounds["low"], bounds["high"]),
+        by_standing=sums,
+        deadline=min(waiting, default=None),
+        paid=statement.paid,
+        outstanding=statement.outstanding,
+    )
