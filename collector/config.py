@@ -20,11 +20,10 @@ from collector.sending.receivers import Receiver
 from collector.witnessing.rounds import Witness
 from collector.witnessing.stamping import Authority
 from weighbridge.log.note import KeyKind, read_vkey
-from weighbridge.process.settings import ConfigError, load_settings
+from weighbridge.process.settings import CONFIG_VARIABLE, ConfigError, load_settings
 from weighbridge.wire.report import Count, Hash, Model, Text
 from weighbridge.wire.signing import SignatureError
 
-CONFIG_VARIABLE = "WEIGHBRIDGE_CONFIG"
 DEFAULTS = Limits()
 LAST_PORT = 65535
 MOST_WITNESSES = 32

@@ -5,20 +5,14 @@ Its path may be longer than a socket's address can be, so it is always named thr
 
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
+from collector.client import SECONDS, Body, SocketConnection, answer_of, exchanged
 
 NAME = "control.sock"
-SECONDS = 60.0
-"""How long a command waits for its answer."""
-
-
-class CollectorControlError(Exception):
-    """The collector refused. The message is the problem's detail."""
 
 
 @contextmanager
@@ -51,30 +45,9 @@ def answers(directory: Path) -> bool:
     return True
 
 
-@asynccontextmanager
-async def session(directory: Path) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client of the control socket."""
-    with _address(directory) as address:
-        connector = aiohttp.UnixConnector(address)
-        async with aiohttp.ClientSession("http://control", connector=connector) as client:
-            yield client
-
-
-async def request(
-    directory: Path,
-    method: str,
-    path: str,
-    body: Mapping[str, Any] | bytes | None = None,
-    seconds: float = SECONDS,
+def request(
+    directory: Path, method: str, path: str, body: Body = None, seconds: float = SECONDS
 ) -> Any:
-    """The JSON answer. A body that is no bytes goes as JSON. Raises CollectorControlError."""
-    timeout = aiohttp.ClientTimeout(total=seconds)
-    content = {"data": body} if isinstance(body, bytes) else {"json": body}
-    async with (
-        session(directory) as client,
-        client.request(method, path, timeout=timeout, **content) as response,
-    ):
-        answer = await response.json(content_type=None)
-        if response.status >= 400:
-            raise CollectorControlError(str(answer.get("detail", answer)))
-        return answer
+    """The JSON answer. Raises CollectorError for a refusal, OSError where nobody answers."""
+    with _address(directory) as address:
+        return answer_of(*exchanged(SocketConnection(address, seconds), method, path, body))

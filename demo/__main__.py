@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from collector.cli.operate import fail
+from collector.cli.asking import fail
 from demo.plan import FAULTS, LEAST_SECONDS
 from demo.programs import DemoError
 from demo.run import Wanted, demonstrate

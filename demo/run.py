@@ -14,6 +14,7 @@ from urllib.parse import quote
 import aiohttp
 
 from collector import control
+from collector.client import CollectorError
 from demo import real_node
 from demo.plan import FAULTS, GPUS, LEASES, NODES, Fault, contract, scenario
 from demo.programs import DemoError, events, first_line, messages, program, run, running
@@ -246,8 +247,8 @@ class Demonstration:
     async def _ask(self, path: str, body: dict[str, Any] | bytes) -> Any:
         """As an administrator, over the store's own socket."""
         try:
-            return await control.request(self._store, "POST", path, body)
-        except control.CollectorControlError as error:
+            return await asyncio.to_thread(control.request, self._store, "POST", path, body)
+        except CollectorError as error:
             raise DemoError(f"{path}: {error}") from error
 
 

@@ -1,17 +1,14 @@
 """`attest`: ask the GPUs of a node now to show who they are, and say what came of it."""
 
-import asyncio
 import json
-import os
 import sys
-from pathlib import Path
+import time
 from typing import Any
 
 import click
 
-from collector import control
-from collector.cli.operate import config_option, stated
-from collector.config import load_config
+from collector.cli.asking import Server, asks
+from collector.client import CollectorError
 from weighbridge.verdict import EXIT_CODES, Verdict, worst
 
 VERDICTS = {"met": Verdict.MET, "refused": Verdict.BREACHED, "not_assessed": Verdict.UNKNOWN}
@@ -23,30 +20,28 @@ LOOK_SECONDS = 0.25
 @click.option("--contract", help="Under which contract, where several hold the node.")
 @click.option("--gpu", "gpus", multiple=True, help="By its UUID; all that fill places by default.")
 @click.option("--json", "as_json", is_flag=True, help="The whole answer.")
-@config_option
-@stated
+@asks
 def attest(
-    node: str, contract: str | None, gpus: tuple[str, ...], as_json: bool, config_file: Path
+    node: str, contract: str | None, gpus: tuple[str, ...], as_json: bool, server: Server
 ) -> None:
     """Ask the GPUs of NODE for evidence of their chips (level E3).
 
     Exit code: 0 all attested, 3 one was refused, 4 one was not assessed.
     """
-    config = load_config(config_file, os.environ)
     wanted = {"node": node, "contract": contract, "gpus": list(gpus) or None}
-    ended = asyncio.run(_conduct(config.directory, wanted))
+    ended = _conduct(server, wanted)
     click.echo(json.dumps(ended, indent=1) if as_json else described(ended))
     verdicts = [VERDICTS[one["verdict"]] for one in ended["gpus"]]
     sys.exit(EXIT_CODES[worst(verdicts, empty=Verdict.UNKNOWN)])
 
 
-async def _conduct(directory: Path, wanted: dict[str, Any]) -> dict[str, Any]:
-    if not control.answers(directory):
-        raise control.CollectorControlError("no collector serves this store: it alone can ask")
-    shown: dict[str, Any] = await control.request(directory, "POST", "/v1/attestations", wanted)
+def _conduct(server: Server, wanted: dict[str, Any]) -> dict[str, Any]:
+    if not server.serves:
+        raise CollectorError("no collector serves this store: it alone can ask")
+    shown: dict[str, Any] = server.ask("POST", "/v1/attestations", wanted)
     while shown["state"] != "ended":
-        await asyncio.sleep(LOOK_SECONDS)
-        shown = await control.request(directory, "GET", f"/v1/attestations/{shown['id']}")
+        time.sleep(LOOK_SECONDS)
+        shown = server.ask("GET", f"/v1/attestations/{shown['id']}")
     return shown
 
 

@@ -1,14 +1,12 @@
 """`audit`: red flags over all contracts, and what was recognised against what was delivered."""
 
-import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import click
-from pydantic import TypeAdapter
 
-from collector.cli.operate import ask, config_option, stated
+from collector.cli.asking import Server, asks, understood
 from collector.cli.statement import (
     as_of_option,
     format_option,
@@ -16,7 +14,6 @@ from collector.cli.statement import (
     output_option,
     print_document,
 )
-from collector.config import load_config
 from collector.documents.words import Language
 from weighbridge.audit.auditing import Audit
 
@@ -29,13 +26,11 @@ SECONDS = 1800.0
 @format_option
 @language_option
 @output_option
-@config_option
-@stated
+@asks
 def audit(
-    as_of: str | None, name: str, language: Language, output: Path | None, config_file: Path
+    as_of: str | None, name: str, language: Language, output: Path | None, server: Server
 ) -> None:
     """Red flags over all contracts, the four counts, and revenue by company and month. A flag proves nothing."""
     query = "" if as_of is None else f"?{urlencode({'as_of': as_of})}"
-    config = load_config(config_file, os.environ)
-    answer: dict[str, Any] = ask(config, "GET", f"/v1/audit{query}", seconds=SECONDS)
-    print_document(TypeAdapter(Audit).validate_python(answer), name, language, output)
+    answer: dict[str, Any] = server.ask("GET", f"/v1/audit{query}", seconds=SECONDS)
+    print_document(understood(Audit, answer), name, language, output)

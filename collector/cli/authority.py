@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from collector.cli.operate import config_option, stated
+from collector.cli.asking import config_option, stated
 from collector.config import load_config
 from collector.storage.embedded import read_info
 from collector.tls import NEXT, create_authority, replace_authority

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from collector.cli.operate import config_option, stated
+from collector.cli.asking import config_option, stated
 from collector.config import load_config
 from collector.log.own_keys import OwnKeys, keys_of, own_keys, public_keys
 from collector.storage.backup import Restore, back_up, finished, restored

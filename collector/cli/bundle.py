@@ -15,10 +15,11 @@ from pydantic import TypeAdapter
 
 from collector.bundling.making import BundleMaker, Extracting
 from collector.bundling.survey import Surveyed, survey_log
-from collector.cli.operate import ask, collect_seldom, config_option, fail, stated
+from collector.cli.asking import StoreServer, config_option, fail, stated
+from collector.cli.operate import collect_seldom
 from collector.cli.replay import counting
 from collector.cli.statement import as_of_option, fetch_statement, period_option
-from collector.config import CollectorConfig, load_config
+from collector.config import load_config
 from collector.judging.statements import StatementError, instant
 from collector.log.own_keys import own_keys
 from collector.storage.embedded import read_info
@@ -65,8 +66,10 @@ def bundle(
         as_of_s = None if as_of is None else instant(as_of)
         with counting(log.size) as count:
             known = survey_log(log, info, contract_id, period, as_of_s, count)
-        shown = fetch_statement(config, contract_id, period, instant_text(known.as_of_s))
-        contested = _contested(config, contract_id, known)
+        shown = fetch_statement(
+            StoreServer(config_file), contract_id, period, instant_text(known.as_of_s)
+        )
+        contested = _contested(StoreServer(config_file), contract_id, known)
         maker = BundleMaker(
             info, own_keys(config.keys, known.survey.announced), known, shown, contested
         )
@@ -85,11 +88,11 @@ def bundle(
         sys.exit(DIFFERENT)
 
 
-def _contested(config: CollectorConfig, contract: str, known: Surveyed) -> list[Row]:
+def _contested(server: StoreServer, contract: str, known: Surveyed) -> list[Row]:
     """Contested time, which the other tenant's entries would show."""
     ends = (known.reach.since_us // MICROSECONDS, known.as_of_s)
     query = urlencode(dict(zip(("from", "as_of"), map(instant_text, ends), strict=True)))
-    answer = ask(config, "GET", f"/v1/contracts/{quote(contract, safe='')}/contested?{query}")
+    answer = server.ask("GET", f"/v1/contracts/{quote(contract, safe='')}/contested?{query}")
     return TypeAdapter(list[Row]).validate_python(answer["items"])
 
 

@@ -1,9 +1,8 @@
 """`challenge`: ask nodes to prove their compute now; `recheck`: compute results anew from exported entries."""
 
-import asyncio
 import json
-import os
 import sys
+import time
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from collector import control
-from collector.cli.operate import config_option, fail, stated
-from collector.config import load_config
+from collector.cli.asking import Server, asks, fail, stated
+from collector.client import CollectorError
 
 if TYPE_CHECKING:
     from weighbridge.log.entries import Entry
@@ -82,8 +80,7 @@ def required(calibration: Path, share: str) -> dict[str, Any]:
 @click.option("--attempts", "attempts_allowed", type=int, help="A failure is repeated so often.")
 @click.option("--deadline-ms", type=int, help="Longest time of each step.")
 @click.option("--json", "as_json", is_flag=True, help="The whole answer.")
-@config_option
-@stated
+@asks
 def challenge(
     nodes: tuple[str, ...],
     contract: str | None,
@@ -91,7 +88,7 @@ def challenge(
     calibration: Path | None,
     share: str,
     as_json: bool,
-    config_file: Path,
+    server: Server,
     **numbers: Any,
 ) -> None:
     """Challenge NODES at the same moment and print what each GPU proved.
@@ -99,29 +96,28 @@ def challenge(
     Without numbers those of the contract hold; with some, those of the calibration, or else 64 rounds of 16384 rows.
     What asks for a rate needs rounds of 10 s at it. Exit code: 0 met, 3 failed, 4 not assessed, void or unknown.
     """
-    config = load_config(config_file, os.environ)
     calibrated = {} if calibration is None else required(calibration, share)
     policy = policy_of(file, calibrated, numbers)
     wanted = {"nodes": list(nodes), "contract": contract, "policy": policy}
-    ended = asyncio.run(_conduct(config.directory, wanted))
+    ended = _conduct(server, wanted)
     for one in ended:
         click.echo(json.dumps(one, indent=1) if as_json else described(one))
     sys.exit(max(EXIT[verdict_of(one)] for one in ended))
 
 
-async def _conduct(directory: Path, wanted: dict[str, Any]) -> list[dict[str, Any]]:
-    if not control.answers(directory):
-        raise control.CollectorControlError("no collector serves this store: a challenge needs one")
-    begun = await control.request(directory, "POST", "/v1/challenges", wanted)
-    return [await _ended(directory, one["id"]) for one in begun["challenges"]]
+def _conduct(server: Server, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    if not server.serves:
+        raise CollectorError("no collector serves this store: a challenge needs one")
+    begun = server.ask("POST", "/v1/challenges", wanted)
+    return [_ended(server, one["id"]) for one in begun["challenges"]]
 
 
-async def _ended(directory: Path, series: str) -> dict[str, Any]:
+def _ended(server: Server, series: str) -> dict[str, Any]:
     while True:
-        shown: dict[str, Any] = await control.request(directory, "GET", f"/v1/challenges/{series}")
+        shown: dict[str, Any] = server.ask("GET", f"/v1/challenges/{series}")
         if shown["state"] == "ended":
             return shown
-        await asyncio.sleep(LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)
 
 
 def verdict_of(shown: dict[str, Any]) -> str:

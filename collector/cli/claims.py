@@ -1,7 +1,6 @@
 """`claims` and `claim`: what can be claimed until when, and the letter that claims it."""
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -10,14 +9,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from collector.cli.operate import ask, config_option, fail, stated
+from collector.cli.asking import Server, asks, fail, understood
 from collector.cli.statement import (
     as_of_option,
     fetch_statement,
     language_option,
     period_option,
 )
-from collector.config import load_config
 from collector.documents.claim_letter import LAPSED, ClaimLetter
 from collector.documents.formats import FORMATS
 from collector.documents.layouts import UnrenderableError
@@ -32,24 +30,22 @@ COLUMNS = ("contract", "period", "unit", "standing", "amount", "currency", "dead
 
 @click.command()
 @click.argument("contract_id", required=False)
-@config_option
-@stated
-def claims(contract_id: str | None, config_file: Path) -> None:
+@asks
+def claims(contract_id: str | None, server: Server) -> None:
     """Credits of the periods that ended lately, of CONTRACT_ID or of all contracts.
 
     Where unknown time is held, the amount is as if all of it had been down.
     """
-    config = load_config(config_file, os.environ)
     names = [contract_id]
     if contract_id is None:
-        listed = ask(config, "GET", "/v1/contracts?limit=1000")["items"]
+        listed = server.ask("GET", "/v1/contracts?limit=1000")["items"]
         names = [row["contract"] for row in listed]
     found: list[Claimable] = []
     heads = ("at most" if column == "amount" else column for column in COLUMNS)
     table = Table(*heads, box=None, pad_edge=False)
     for name in names:
         path = f"/v1/contracts/{quote(str(name), safe='')}/claims"
-        found += (Claimable(**row) for row in ask(config, "GET", path)["items"])
+        found += understood(list[Claimable], server.ask("GET", path)["items"])
     for one in (*found, *_totals(found)):
         table.add_row(*(getattr(one, column) or "" for column in COLUMNS))
     Console().print(table)
@@ -78,8 +74,7 @@ def _totals(found: Sequence[Claimable]) -> Iterator[Claimable]:
     "--format", "name", type=click.Choice(list(SUFFIXES)), default="text", show_default=True
 )
 @language_option
-@config_option
-@stated
+@asks
 def claim(
     contract_id: str,
     period: str,
@@ -87,15 +82,14 @@ def claim(
     output: Path,
     name: str,
     language: Language,
-    config_file: Path,
+    server: Server,
 ) -> None:
     """Write the claim for a period of CONTRACT_ID: the letter, its evidence, and the statement.
 
     `weighbridge notice claim` files it.
     """
-    config = load_config(config_file, os.environ)
-    statement = fetch_statement(config, contract_id, period, as_of)
-    head = ask(config, "GET", "/v1/log/head")
+    statement = fetch_statement(server, contract_id, period, as_of)
+    head = server.ask("GET", "/v1/log/head")
     letter = ClaimLetter(statement, head["head"], head["log_key"])
     try:
         body = FORMATS[name].render(letter, language)

@@ -1,6 +1,5 @@
 """`contract check|add|list|show` and `status`: what was promised, and what is delivered."""
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from collector.cli.operate import USAGE, ask, config_option, stated
-from collector.config import CollectorConfig, load_config
+from collector.cli.asking import EXISTING, USAGE, Server, asks, stated
 from collector.documents.spelling import percent, utc
 from weighbridge.contract import Contract, ContractError, loaded
 from weighbridge.contract.chain import mismatches
@@ -35,7 +33,6 @@ PAGE = 1000
 WHOLE = frozenset({"", "severity", "finding"})
 """Columns that are not broken over lines."""
 
-EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True)
 contract_file = click.argument("file", type=EXISTING)
 
 
@@ -81,13 +78,11 @@ def contract_new(name: str | None, values: tuple[str, ...]) -> None:
 
 @contract.command("add", short_help="Enter a contract, or its next version.")
 @contract_file
-@config_option
-@stated
-def contract_add(file: Path, config_file: Path) -> None:
+@asks
+def contract_add(file: Path, server: Server) -> None:
     """Enter FILE in the log: a new contract, or the next version of one."""
     checked = _load(file)
-    config = load_config(config_file, os.environ)
-    answer = ask(config, "POST", "/v1/contracts", file.read_bytes())
+    answer = server.ask("POST", "/v1/contracts", file.read_bytes())
     click.echo(
         f"contract {checked.contract_id}, version {checked.version}, is entry {answer['index']}; "
         f"judged from {utc(answer['from_us'])} UTC"
@@ -108,12 +103,11 @@ def contract_withdraw(contract_id: str, reason: str, config_file: Path) -> None:
 
 
 @contract.command("list")
-@config_option
-@stated
-def contract_list(config_file: Path) -> None:
+@asks
+def contract_list(server: Server) -> None:
     """Every contract: who, what, and until when."""
     table = _table("contract", "version", "provider", "lessee", "cards", "until")
-    for row in _contracts(load_config(config_file, os.environ)):
+    for row in _contracts(server):
         cards = "\n".join(row["cards"])
         until = utc(row["end_us"])
         who = (row["provider"], row["lessee"])
@@ -123,44 +117,39 @@ def contract_list(config_file: Path) -> None:
 
 @contract.command("show")
 @click.argument("contract_id")
-@config_option
-@stated
-def contract_show(contract_id: str, config_file: Path) -> None:
+@asks
+def contract_show(contract_id: str, server: Server) -> None:
     """The version in force of CONTRACT_ID as YAML, with every default."""
-    config = load_config(config_file, os.environ)
-    click.echo(_of(config, contract_id)["text"], nl=False)
+    click.echo(_of(server, contract_id)["text"], nl=False)
 
 
 @contract.command("openslo", short_help="Its objectives as OpenSLO documents.")
 @click.argument("contract_id")
-@config_option
-@stated
-def contract_openslo(contract_id: str, config_file: Path) -> None:
+@asks
+def contract_openslo(contract_id: str, server: Server) -> None:
     """The availability objectives of CONTRACT_ID as OpenSLO v1 documents."""
     from collector.documents.openslo import openslo
 
-    text = _of(load_config(config_file, os.environ), contract_id)["text"]
+    text = _of(server, contract_id)["text"]
     click.echo(openslo(loaded(text)), nl=False)
 
 
 @click.command()
 @click.argument("contract_id", required=False)
-@config_option
-@stated
-def status(contract_id: str | None, config_file: Path) -> None:
+@asks
+def status(contract_id: str | None, server: Server) -> None:
     """Delivered against contracted, of CONTRACT_ID or of all, with what is found.
 
     Exit codes: 0 all met, 3 something breached, 4 nothing breached but something unknown.
     """
-    config = load_config(config_file, os.environ)
     one = contract_id
-    rows = list(_contracts(config)) if one is None else [_of(config, one, "/status?limit=1")]
+    rows = list(_contracts(server)) if one is None else [_of(server, one, "/status?limit=1")]
     console = Console()
     console.print(_summary(rows))
     if any(row["objectives"] for row in rows):
         console.print(_availability(rows))
     for row in rows:
-        found = list(_findings(config, row["contract"]))
+        found = list(_findings(server, row["contract"]))
         if found:
             console.print(_found(row["contract"], found))
             console.print(_next(found))
@@ -185,25 +174,25 @@ def _load(file: Path) -> Contract:
     return found.contract
 
 
-def _of(config: CollectorConfig, contract_id: str, below: str = "") -> Json:
+def _of(server: Server, contract_id: str, below: str = "") -> Json:
     """What the collector says of one contract."""
-    answer: Json = ask(config, "GET", f"/v1/contracts/{quote(contract_id, safe='')}{below}")
+    answer: Json = server.ask("GET", f"/v1/contracts/{quote(contract_id, safe='')}{below}")
     return answer
 
 
-def _contracts(config: CollectorConfig) -> Iterator[Json]:
-    return _every(config, "/v1/contracts")
+def _contracts(server: Server) -> Iterator[Json]:
+    return _every(server, "/v1/contracts")
 
 
-def _findings(config: CollectorConfig, name: str) -> Iterator[Json]:
-    return _every(config, f"/v1/contracts/{quote(name, safe='')}/findings")
+def _findings(server: Server, name: str) -> Iterator[Json]:
+    return _every(server, f"/v1/contracts/{quote(name, safe='')}/findings")
 
 
-def _every(config: CollectorConfig, path: str) -> Iterator[Json]:
+def _every(server: Server, path: str) -> Iterator[Json]:
     """The items of all pages of a list."""
     query: Json = {"limit": PAGE}
     while True:
-        answer = ask(config, "GET", f"{path}?{urlencode(query)}")
+        answer = server.ask("GET", f"{path}?{urlencode(query)}")
         yield from answer["items"]
         if answer["after"] is None:
             return

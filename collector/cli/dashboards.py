@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from collector.cli.operate import fail, stated
+from collector.cli.asking import fail, stated
 
 
 @click.group()

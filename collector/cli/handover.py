@@ -1,15 +1,13 @@
 """`delivery` and `acceptance`: what was handed over, and whether it ran."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import click
-from pydantic import TypeAdapter
 
-from collector.cli.operate import ask, config_option, stated
+from collector.cli.asking import Server, asks, understood
 from collector.cli.statement import (
     as_of_option,
     format_option,
@@ -17,7 +15,6 @@ from collector.cli.statement import (
     output_option,
     print_document,
 )
-from collector.config import load_config
 from collector.documents.handover_process import LONGEST_SECONDS
 from collector.documents.words import Language
 from weighbridge.handover.documents import Certificate, DeliveryNote
@@ -28,7 +25,7 @@ Command = Callable[..., None]
 
 def document_options(command: Command) -> Command:
     """In which form, and where to."""
-    for option in (config_option, output_option, language_option, format_option):
+    for option in (output_option, language_option, format_option):
         command = option(command)
     return command
 
@@ -37,7 +34,7 @@ def document_options(command: Command) -> Command:
 @click.argument("contract_id")
 @as_of_option
 @document_options
-@stated
+@asks
 def delivery(contract_id: str, **form: Any) -> None:
     """The delivery note of CONTRACT_ID: per slot what was first seen in it, and what never came."""
     _show(DeliveryNote, contract_id, "delivery", {}, **form)
@@ -52,7 +49,7 @@ def delivery(contract_id: str, **form: Any) -> None:
     help="As known at this instant. Default: a day after the window, or now if that is sooner.",
 )
 @document_options
-@stated
+@asks
 def acceptance(contract_id: str, start: str, end: str, **form: Any) -> None:
     """The acceptance certificate of CONTRACT_ID: its tests, and whether load ran on its GPUs in a window.
 
@@ -70,11 +67,10 @@ def _show(
     name: str,
     language: Language,
     output: Path | None,
-    config_file: Path,
+    server: Server,
 ) -> None:
     asked = query | ({} if as_of is None else {"as_of": as_of})
     where = f"/v1/contracts/{quote(contract_id, safe='')}/{path}?{urlencode(asked)}"
-    config = load_config(config_file, os.environ)
-    answer = ask(config, "GET", where, seconds=LONGEST_SECONDS)
-    made = TypeAdapter(kind).validate_python(answer)
+    answer = server.ask("GET", where, seconds=LONGEST_SECONDS)
+    made = understood(kind, answer)
     print_document(made, name, language, output)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from collector.app import require_own_log
-from collector.cli.operate import config_option, stated
+from collector.cli.asking import config_option, stated
 from collector.config import load_config
 from collector.log.own_keys import OwnKeys, next_key
 from collector.storage.received import next_tick_us

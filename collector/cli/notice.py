@@ -4,7 +4,6 @@ Without a key of the party the collector attests that an administrator said so; 
 """
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,13 @@ from urllib.parse import quote
 
 import click
 
-from collector.cli.operate import ask, config_option, fail, stated
+from collector.cli.asking import Server, asks, fail, stated
 from collector.cli.statement import (
     format_option,
     language_option,
     output_option,
     print_document,
 )
-from collector.config import load_config
 from collector.documents.notice_letter import notice_letter
 from collector.documents.words import Language
 from collector.judging.statements import StatementError, instant
@@ -49,7 +47,6 @@ def said_options(command: Command) -> Command:
             type=click.Path(path_type=Path, dir_okay=False),
             help="Write the signed notice to a file, to be posted from elsewhere.",
         ),
-        config_option,
     )
     for option in reversed(options):
         command = option(command)
@@ -68,7 +65,7 @@ def notice() -> None:
 @click.option("--until", "end", required=True, help="When it ends.")
 @click.option("--unit", "units", multiple=True, help="A node or a unit; repeat. Default: all.")
 @said_options
-@stated
+@asks
 def maintenance(
     contract_id: str, name: str, start: str, end: str, units: tuple[str, ...], **where: Any
 ) -> None:
@@ -84,7 +81,7 @@ def maintenance(
 @click.option("--until", "end", required=True, help="When it ends.")
 @click.option("--unit", default="", help="A node or a slot. Default: all.")
 @said_options
-@stated
+@asks
 def cause(contract_id: str, code: str, start: str, end: str, unit: str, **where: Any) -> None:
     """Say why time was lost. It excludes time once the lessee says so too."""
     said = {"kind": "cause", "code": code, "unit": unit}
@@ -99,7 +96,7 @@ def cause(contract_id: str, code: str, start: str, end: str, unit: str, **where:
 @click.option("--unit", default="", help="A node or a slot. Default: the whole.")
 @click.option("--detail", "details", multiple=True, help="NAME=TEXT; repeat.")
 @said_options
-@stated
+@asks
 def event(
     contract_id: str,
     event: str,
@@ -129,7 +126,7 @@ def event(
 @click.option("--period", required=True, help="For example 2026-10.")
 @click.option("--unit", help="Default: all.")
 @said_options
-@stated
+@asks
 def claim(contract_id: str, period: str, unit: str | None, **where: Any) -> None:
     """File the claim for the credits of a period."""
     said = {"kind": "claim", "period": period, "unit": unit, "objective": None}
@@ -142,25 +139,23 @@ def claim(contract_id: str, period: str, unit: str | None, **where: Any) -> None
 @format_option
 @language_option
 @output_option
-@config_option
-@stated
+@asks
 def show(
     contract_id: str,
     entry: int,
     name: str,
     language: Language,
     output: Path | None,
-    config_file: Path,
+    server: Server,
 ) -> None:
     """Print the notice of CONTRACT_ID that is ENTRY of the log, as a letter with its receipt."""
-    config = load_config(config_file, os.environ)
     path = f"/v1/contracts/{quote(contract_id, safe='')}"
     after = quote(json.dumps([entry - 1]))
-    found = ask(config, "GET", f"{path}/notices?limit=1&after={after}")["items"]
+    found = server.ask("GET", f"{path}/notices?limit=1&after={after}")["items"]
     if not found or found[0]["index"] != entry:
         fail(f"entry {entry} is no notice of {contract_id}")
-    origin = ask(config, "GET", "/v1/log/head")["head"]
-    text = ask(config, "GET", path)["text"]
+    origin = server.ask("GET", "/v1/log/head")["head"]
+    text = server.ask("GET", path)["text"]
     print_document(notice_letter(found[0], text, is_simulated(origin)), name, language, output)
 
 
@@ -183,28 +178,26 @@ def party_key(file: Path) -> None:
 @click.argument("contract_id")
 @click.argument("party_id")
 @click.argument("public_key")
-@config_option
-@stated
-def party_add(contract_id: str, party_id: str, public_key: str, config_file: Path) -> None:
+@asks
+def party_add(contract_id: str, party_id: str, public_key: str, server: Server) -> None:
     """Let PUBLIC_KEY speak for PARTY_ID of CONTRACT_ID."""
-    _change(config_file, contract_id, party_id, public_key, "enrolled")
+    _change(server, contract_id, party_id, public_key, "enrolled")
 
 
 @party.command("revoke")
 @click.argument("contract_id")
 @click.argument("party_id")
 @click.argument("public_key")
-@config_option
-@stated
-def party_revoke(contract_id: str, party_id: str, public_key: str, config_file: Path) -> None:
+@asks
+def party_revoke(contract_id: str, party_id: str, public_key: str, server: Server) -> None:
     """Let PUBLIC_KEY speak no more; what it said stays said."""
-    _change(config_file, contract_id, party_id, public_key, "revoked")
+    _change(server, contract_id, party_id, public_key, "revoked")
 
 
-def _change(config_file: Path, contract: str, party: str, public_key: str, action: str) -> None:
+def _change(server: Server, contract: str, party: str, public_key: str, action: str) -> None:
     path = f"/v1/contracts/{quote(contract, safe='')}/parties"
     wanted = {"action": action, "party": party, "public_key": public_key}
-    answer = ask(load_config(config_file, os.environ), "POST", path, wanted)
+    answer = server.ask("POST", path, wanted)
     click.echo(f"key {answer['key_id'][:16]} of {party} is {action} by entry {answer['index']}")
 
 
@@ -214,7 +207,7 @@ def _say(
     party: str,
     key: Path | None,
     output: Path | None,
-    config_file: Path,
+    server: Server,
 ) -> None:
     content = {"contract": contract, "party": party, "said": said}
     body = canonical(content) if key is None else _sealed(content, key)
@@ -223,7 +216,7 @@ def _say(
             raise ConfigError("--output is for signed notices: give --key")
         output.write_bytes(body)
         return
-    answer = ask(load_config(config_file, os.environ), "POST", "/v1/notices", body)
+    answer = server.ask("POST", "/v1/notices", body)
     click.echo(f"entry {answer['index']}")
 
 

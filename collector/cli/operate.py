@@ -4,26 +4,23 @@ What only one of them needs is imported by that one, so that the others start at
 """
 
 import asyncio
-import errno
 import gc
 import itertools
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec
+from typing import Any, NoReturn
 
 import click
 
-from collector import control
 from collector.background import beside
-from collector.config import CONFIG_VARIABLE, CollectorConfig, load_config
+from collector.cli.asking import Server, asks, config_option, stated
+from collector.config import CollectorConfig, load_config
 from collector.memory import give_back_early
-from collector.storage.store import StorageError, StoreInfo
+from collector.storage.store import StoreInfo
 from collector.tls import create_authority
 from weighbridge.contract.scalars import instant_text
 from weighbridge.log.checkpoint import SIMULATED
@@ -32,22 +29,9 @@ from weighbridge.process.service_manager import ServiceManager
 from weighbridge.process.settings import ConfigError
 from weighbridge.wire.signing import Signer, generate_private_key
 
-USAGE = 2
-NOT_BOUND = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
 SELDOM = (10_000, 2, 40_000)
 YOUNG_S = 0.1
 GENERATIONS = (0, 1)
-Parameters = ParamSpec("Parameters")
-
-config_option = click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("config.toml"),
-    envvar=CONFIG_VARIABLE,
-    show_default=True,
-    help="The collector's configuration.",
-)
 
 NEW_CONFIG = """\
 # The collector's configuration. Every key, its default and its meaning: docs/operations.md.
@@ -55,59 +39,6 @@ NEW_CONFIG = """\
 
 listen = "{listen}"
 {url}{loopback}"""
-
-
-def fail(message: object) -> NoReturn:
-    """End as usage and configuration errors do."""
-    click.echo(f"weighbridge: {message}", err=True)
-    sys.exit(USAGE)
-
-
-def stated(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
-    """Errors that an operator can mend are one line, and exit code 2; that nobody reads on is for click to end."""
-
-    @wraps(command)
-    def run(*arguments: Parameters.args, **options: Parameters.kwargs) -> None:
-        try:
-            command(*arguments, **options)
-        except (ConfigError, StorageError, control.CollectorControlError) as error:
-            fail(error)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            place = "listen" if error.errno in NOT_BOUND else error.filename or "network"
-            fail(f"{place}: {error.strerror}")
-
-    return run
-
-
-def ask(
-    config: CollectorConfig,
-    method: str,
-    path: str,
-    body: Mapping[str, Any] | bytes | None = None,
-    seconds: float = control.SECONDS,
-) -> Any:
-    """Ask the collector that serves this store, or, where none runs, one that lives for this question.
-
-    Returns its JSON answer. Raises ControlError, ConfigError, StorageError.
-    """
-    return asyncio.run(_ask(config, method, path, body, seconds))
-
-
-async def _ask(
-    config: CollectorConfig,
-    method: str,
-    path: str,
-    body: Mapping[str, Any] | bytes | None,
-    seconds: float,
-) -> Any:
-    if control.answers(config.directory):
-        return await control.request(config.directory, method, path, body, seconds)
-    from collector import app
-
-    async with app.running(config, public=False):
-        return await control.request(config.directory, method, path, body, seconds)
 
 
 @click.command()
@@ -242,8 +173,7 @@ async def _first(stopped: Any, committing: "asyncio.Task[None]") -> None:
     show_default=True,
     help="How long the invite is good.",
 )
-@config_option
-@stated
+@asks
 def invite(
     contract: str,
     side: str,
@@ -251,7 +181,7 @@ def invite(
     devices: tuple[str, ...],
     resource: str | None,
     hours: int,
-    config_file: Path,
+    server: Server,
 ) -> None:
     """Print one line to paste on a node: it enrols the node's agent for CONTRACT, once."""
     wanted = {
@@ -262,19 +192,16 @@ def invite(
         "resource": resource,
         "life_seconds": hours * 3600,
     }
-    config = load_config(config_file, os.environ)
-    click.echo(ask(config, "POST", "/v1/invites", wanted)["invite"])
+    click.echo(server.ask("POST", "/v1/invites", wanted)["invite"])
 
 
 @click.command()
 @click.argument("contract")
 @click.option("--node", required=True, help="The node's name.")
-@config_option
-@stated
-def release(contract: str, node: str, config_file: Path) -> None:
+@asks
+def release(contract: str, node: str, server: Server) -> None:
     """Take a node from CONTRACT, from now on; the place is free for another."""
-    config = load_config(config_file, os.environ)
-    answer = ask(config, "POST", "/v1/claims/release", {"contract": contract, "node": node})
+    answer = server.ask("POST", "/v1/claims/release", {"contract": contract, "node": node})
     click.echo(f"{contract} holds {node} no more, by entry {answer['index']}")
 
 
@@ -284,11 +211,10 @@ def key() -> None:
 
 
 @key.command("list")
-@config_option
-@stated
-def key_list(config_file: Path) -> None:
+@asks
+def key_list(server: Server) -> None:
     """Every key that was ever enrolled."""
-    answer = ask(load_config(config_file, os.environ), "GET", "/v1/keys")
+    answer = server.ask("GET", "/v1/keys")
     for row in answer["keys"]:
         click.echo(
             f"{row['key_id'][:16]}  {row['side']:8}  {row['node']}  {row['contract']}  {_state(row)}"
@@ -313,16 +239,14 @@ def _state(row: dict[str, Any]) -> str:
     help="An instant, such as 2026-11-08T00:00:00Z, since which the key was in other hands: what it said since then for"
     " its own side is unknown. Default: all that it said stays.",
 )
-@config_option
-@stated
-def key_revoke(key_id: str, reason: str, since: str | None, config_file: Path) -> None:
+@asks
+def key_revoke(key_id: str, reason: str, since: str | None, server: Server) -> None:
     """Let KEY_ID (or the unique beginning of one) speak no more, from now on and for ever.
 
     Of a key that is revoked already, --from moves the instant earlier since which its word does not count.
     """
-    config = load_config(config_file, os.environ)
     wanted = {"reason": reason, "from_us": None if since is None else _instant_us(since)}
-    answer = ask(config, "POST", f"/v1/keys/{key_id}/revoke", wanted)
+    answer = server.ask("POST", f"/v1/keys/{key_id}/revoke", wanted)
     click.echo(f"{answer['key_id']} is revoked by entry {answer['index']}")
 
 
@@ -337,9 +261,7 @@ def _instant_us(text: str) -> int:
 
 @key.command("rotate", short_help="An invite for the successor of a key.")
 @click.argument("key_id")
-@config_option
-@stated
-def key_rotate(key_id: str, config_file: Path) -> None:
+@asks
+def key_rotate(key_id: str, server: Server) -> None:
     """Print an invite for the successor of KEY_ID, which replaces it when it enrols."""
-    config = load_config(config_file, os.environ)
-    click.echo(ask(config, "POST", f"/v1/keys/{key_id}/rotate")["invite"])
+    click.echo(server.ask("POST", f"/v1/keys/{key_id}/rotate")["invite"])

@@ -13,7 +13,8 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from collector.cli.operate import collect_seldom, config_option, stated
+from collector.cli.asking import StoreServer, config_option, stated
+from collector.cli.operate import collect_seldom
 from collector.cli.statement import as_of_option, fetch_statement, period_option
 from collector.config import CollectorConfig, load_config
 from collector.documents.words import told, values_of
@@ -87,7 +88,7 @@ def replay(
     if state is not None:
         _check_state(config, state)
     if issued is None:
-        shown = fetch_statement(config, contract_id, period, as_of).json()
+        shown = fetch_statement(StoreServer(config_file), contract_id, period, as_of).json()
     else:
         shown = _held(issued, contract_id, period)
     known = json.loads(shown)

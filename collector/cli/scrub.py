@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from collector.cli.operate import config_option, stated
+from collector.cli.asking import config_option, stated
 from collector.config import CollectorConfig, load_config
 from collector.judging.refolding import other_judge, unlike_log
 from collector.log.own_keys import own_keys, public_keys

@@ -1,16 +1,13 @@
 """`statement`: what was delivered in a period, exactly, and what it is worth."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import click
-from pydantic import TypeAdapter
 
-from collector.cli.operate import ask, config_option, fail, stated
-from collector.config import CollectorConfig, load_config
+from collector.cli.asking import Server, asks, fail, understood
 from collector.documents.formats import FORMATS
 from collector.documents.layouts import Document, UnrenderableError
 from collector.documents.words import LANGUAGES, Language
@@ -34,13 +31,13 @@ output_option = click.option(
 
 
 def fetch_statement(
-    config: CollectorConfig, contract: str, period: str, as_of: str | None, method: str = "GET"
+    server: Server, contract: str, period: str, as_of: str | None, method: str = "GET"
 ) -> Statement:
     """POST issues it. The statement of the collector that serves the store, or of one that lives for this question."""
     query = {"period": period} | ({} if as_of is None else {"as_of": as_of})
     path = f"/v1/contracts/{quote(contract, safe='')}/statement?{urlencode(query)}"
-    answer: dict[str, Any] = ask(config, method, path)
-    return TypeAdapter(Statement).validate_python(answer)
+    answer: dict[str, Any] = server.ask(method, path)
+    return understood(Statement, answer)
 
 
 @click.command()
@@ -51,8 +48,7 @@ def fetch_statement(
 @language_option
 @click.option("--issue", is_flag=True, help="Hand it out: enters its digest in the log.")
 @output_option
-@config_option
-@stated
+@asks
 def statement(
     contract_id: str,
     period: str,
@@ -61,11 +57,10 @@ def statement(
     language: Language,
     issue: bool,
     output: Path | None,
-    config_file: Path,
+    server: Server,
 ) -> None:
     """The statement of CONTRACT_ID for a period: provisional, or final once no late data can change it."""
-    config = load_config(config_file, os.environ)
-    found = fetch_statement(config, contract_id, period, as_of, "POST" if issue else "GET")
+    found = fetch_statement(server, contract_id, period, as_of, "POST" if issue else "GET")
     print_document(found, name, language, output)
 
 

@@ -14,7 +14,7 @@ import aiohttp
 import click
 from aiohttp import web
 
-from collector.cli.operate import fail, stated
+from collector.cli.asking import fail, stated
 from collector.config import parse_listen
 from collector.witnessing.party import (
     TIMEOUT_SECONDS,

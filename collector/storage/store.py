@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from collector.stated import StatedError
 from weighbridge.audit.portfolio import Arrival, Sighting
 from weighbridge.judge.ledger import Finding, Row, Use
 from weighbridge.log.checkpoint import Head, is_simulated
@@ -18,7 +19,7 @@ from weighbridge.log.entries import Entry, EntryKind
 from weighbridge.log.merkle import Node
 
 
-class StorageError(Exception):
+class StorageError(StatedError):
     """The store cannot do this. The message names the file, and the offset where there is one."""
 
 

@@ -1,6 +1,5 @@
 """A node that is challenged: an agent that asks for commands and answers over real HTTP, honestly or not."""
 
-import asyncio
 import json
 import socket
 import time
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 from agent.command_poller import seal_poll
 from agent.probe.cpu import CpuEngine
 from collector import control
+from collector.client import CollectorError
 from tests.collector.building import Agent, Answered, Serving, wait_for
 from weighbridge.challenge.messages import PAYLOAD_TYPE, decode_message
 from weighbridge.challenge.prover import InProcessGpuProver, Prover
@@ -21,7 +21,7 @@ POLICY: dict[str, Any] = {"profile": "f16", "size": 128, "rounds": 2, "samples":
 
 def ask(server: Serving, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     """As whoever may administer."""
-    return asyncio.run(control.request(server.directory, method, path, body))
+    return control.request(server.directory, method, path, body)
 
 
 class Challenged:
@@ -46,7 +46,7 @@ class Challenged:
     def _taken(self, path: str, wanted: dict[str, Any]) -> Any:
         try:
             return ask(self.server, "POST", path, wanted)
-        except control.CollectorControlError as error:
+        except CollectorError as error:
             if "has spoken" in str(error) or "no GPU" in str(error):
                 return None
             raise

@@ -8,7 +8,7 @@ import zstandard
 
 from agent.probe.cpu import CpuEngine
 from collector.cli.challenge import described
-from collector.control import CollectorControlError
+from collector.client import CollectorError
 from tests.collector.answering import POLICY, Challenged
 from tests.collector.building import CONTRACT, Agent, Serving, make_store, serving, wait_for
 from weighbridge.catalogue.tables import skus
@@ -154,7 +154,7 @@ def test_openings_that_trickle_past_the_deadline_are_none_and_hold_nothing(
 
 
 def test_a_policy_whose_answers_could_not_be_taken_is_refused_at_once(node: Challenged) -> None:
-    with pytest.raises(CollectorControlError, match=r"of 1 GPUs would be .* fewer samples"):
+    with pytest.raises(CollectorError, match=r"of 1 GPUs would be .* fewer samples"):
         node.begin(size=32768, samples=1024, check="freivalds")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from collector.control import CollectorControlError
+from collector.client import CollectorError
 from collector.log.commits import CommitBatch
 from tests.collector.answering import POLICY, Challenged, ask
 from tests.collector.building import (
@@ -133,7 +133,7 @@ def test_a_node_without_an_agent_of_its_provider_is_not_challenged(
     enter(store, (EntryKind.KEY, key), (EntryKind.ASSIGNMENT, assignment))
     with serving(store) as server:
         assert server.report(agents[0].next(inventory=agents[0].inventory())).status == 200
-        with pytest.raises(CollectorControlError, match="no agent of its provider"):
+        with pytest.raises(CollectorError, match="no agent of its provider"):
             begin(server, "n1")
 
 
@@ -147,7 +147,7 @@ def test_which_gpus_a_node_has_is_not_for_the_lessees_agent_to_say(
     with serving(store) as server:
         assert server.report(lessee.next(inventory=lessee.inventory())).status == 200
         wait_for(lambda: "node_info" in server.get("/metrics").body.decode(), "the lessee's view")
-        with pytest.raises(CollectorControlError, match="no agent of its provider has spoken"):
+        with pytest.raises(CollectorError, match="no agent of its provider has spoken"):
             begin(server, "n1")
         series = Challenged(server, agents[0]).begin()
         assert series
@@ -162,11 +162,11 @@ def test_two_contracts_on_one_node_are_challenged_one_after_the_other(
     with serving(store) as server:
         node = Challenged(server, agents[0])
         wait_for(lambda: server.get("/readyz").status == 200, "it to be ready")
-        with pytest.raises(CollectorControlError, match="several contracts hold it"):
+        with pytest.raises(CollectorError, match="several contracts hold it"):
             begin(server, "n1")
         for contract, waiting in (("lease", "other"), ("other", "lease")):
             series = begin(server, "n1", contract=contract)[0]["id"]
-            with pytest.raises(CollectorControlError, match="under way"):
+            with pytest.raises(CollectorError, match="under way"):
                 begin(server, "n1", contract=waiting)
             assert finished(node, series)["verdict"] == "met"
 
@@ -209,7 +209,7 @@ def test_a_slice_of_a_gpu_is_not_challenged_in_the_name_of_the_whole(
     with serving(store) as server:
         assert server.report(agent.next(inventory=inventory)).status == 200
         wait_for(lambda: "node_info" in server.get("/metrics").body.decode(), "the node")
-        with pytest.raises(CollectorControlError, match="has shown no GPU of lease"):
+        with pytest.raises(CollectorError, match="has shown no GPU of lease"):
             begin(server, "n1")
 
 
@@ -232,7 +232,7 @@ def test_an_amendment_that_leaves_a_node_without_a_line_item_stops_no_other_chal
         node = Challenged(server, agents[0])
         assert node.answered("ready")
         with pytest.raises(
-            CollectorControlError, match="n1: name one of the resources of other: h100, more"
+            CollectorError, match="n1: name one of the resources of other: h100, more"
         ):
             ask(
                 server,

@@ -8,15 +8,19 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 PREFIX = "WEIGHBRIDGE_"
 NESTING = "__"
+CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+"""No key: it names the collector's file."""
+
 NEAR = 0.85
 """How like a key a variable must be to be taken for a slip of the pen; those of the two programs are less alike."""
-Settings = TypeVar("Settings", bound=BaseModel)
+Settings = TypeVar("Settings", bound="BaseModel")
 
 
 class ConfigError(ValueError):
@@ -34,6 +38,8 @@ def load_settings(
 
     Raises ConfigError.
     """
+    from pydantic import ValidationError
+
     values = {} if file is None else _read(file)
     _merge_environment(model, values, environment)
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
@@ -46,6 +52,18 @@ def load_settings(
         raise ConfigError(f"{named}: {key}: {reason}") from error
 
 
+def setting(file: Path | None, environment: Mapping[str, str], name: str, default: str) -> str:
+    """One key that holds text, with no other checked: for who asks a running program, which checked them all.
+
+    Raises ConfigError.
+    """
+    written = {} if file is None else _read(file)
+    found = environment.get(PREFIX + name.upper(), written.get(name, default))
+    if not isinstance(found, str):
+        raise ConfigError(f"{file}: {name}: Input should be a valid string")
+    return found
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
@@ -56,7 +74,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _merge_environment(
-    model: type[BaseModel], values: dict[str, Any], environment: Mapping[str, str]
+    model: "type[BaseModel]", values: dict[str, Any], environment: Mapping[str, str]
 ) -> None:
     """`WEIGHBRIDGE_LIMITS__REPORTS=8` sets `limits.reports`.
 
@@ -75,7 +93,7 @@ def _merge_environment(
             target[name] = _value(text) if strict else text
 
 
-def _refuse_slip(model: type[BaseModel], variable: str) -> None:
+def _refuse_slip(model: "type[BaseModel]", variable: str) -> None:
     """Raises ConfigError where nothing but one of this program's keys can be meant."""
     name = variable.removeprefix(PREFIX).lower()
     table, nested, _ = name.partition(NESTING)
@@ -85,7 +103,7 @@ def _refuse_slip(model: type[BaseModel], variable: str) -> None:
         raise ConfigError(f"environment: {variable}: no such key{hint}")
 
 
-def _keys(model: type[BaseModel], tables: Sequence[str]) -> set[str]:
+def _keys(model: "type[BaseModel]", tables: Sequence[str]) -> set[str]:
     """Those of a table within tables that are no tables themselves; none where there is no such table."""
     for table in tables:
         found = _table(model, table)
@@ -95,8 +113,10 @@ def _keys(model: type[BaseModel], tables: Sequence[str]) -> set[str]:
     return {name for name in model.model_fields if _table(model, name) is None}
 
 
-def _table(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+def _table(model: "type[BaseModel]", name: str) -> "type[BaseModel] | None":
     """What a key holds, if it is a table, be it one that may be left out."""
+    from pydantic import BaseModel
+
     field = model.model_fields.get(name)
     kinds = () if field is None else (field.annotation, *get_args(field.annotation))
     return next(
