@@ -92,13 +92,11 @@ def contract_add(file: Path, server: Server) -> None:
 @contract.command("withdraw", short_help="Take out a contract that was added by mistake.")
 @click.argument("contract_id")
 @click.option("--reason", required=True, help="Goes into the log.")
-@config_option
-@stated
-def contract_withdraw(contract_id: str, reason: str, config_file: Path) -> None:
+@asks
+def contract_withdraw(contract_id: str, reason: str, server: Server) -> None:
     """Take out CONTRACT_ID, which served nobody, within a day of when it is judged from. Its name is free again."""
-    config = load_config(config_file, os.environ)
     path = f"/v1/contracts/{quote(contract_id, safe='')}/withdraw"
-    answer = ask(config, "POST", path, {"reason": reason})
+    answer = server.ask("POST", path, {"reason": reason})
     click.echo(f"contract {contract_id} is withdrawn by entry {answer['index']}")
 
 

@@ -11,6 +11,7 @@ from collector.web.page_words_notices import NOTICES
 
 PAGE: Mapping[str, Word] = {
     **ACCESS,
+    **FLEET,
     **NOTICES,
     "all_contracts": Word("Contracts", "合同"),
     "audit": Word("Audit", "审计"),
@@ -177,7 +178,7 @@ PAGE: Mapping[str, Word] = {
     "role.nobody": Word("nobody", "无"),
     "role.open": Word("open", "未定"),
     "role.collector": Word("collector", "采集端"),
-} | FLEET
+}
 
 
 def say(key: str, language: Language, *values: str) -> str:
