@@ -5,6 +5,8 @@ if it were not there.
 """
 
 import asyncio
+import heapq
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 
@@ -255,11 +257,14 @@ class Api:
         part: tuple[int, int],
     ) -> web.Response:
         """What the ledger holds, and its live end; a row that is being written may be in both."""
-        written = self._ledger.rows(*wanted)
-        rows = sorted(dict.fromkeys([*written, *live]), key=_place)
+        every = heapq.merge(self._ledger.rows(*wanted), sorted(live, key=_place), key=_place)
+        rows = (
+            row for _, there in itertools.groupby(every, key=_place) for row in dict.fromkeys(there)
+        )
         first, end = part
-        after = str(end) if end < len(rows) else None
-        return _answer([asdict(row) for row in rows[first:end]], after)
+        shown = list(itertools.islice(rows, first, end + 1))
+        after = str(end) if len(shown) > end - first else None
+        return _answer([asdict(row) for row in shown[: end - first]], after)
 
     def _visible(self, request: web.Request) -> list[str]:
         mine = viewer(request)

@@ -117,7 +117,7 @@ class SqliteLedger:
         end_us: int,
         as_of_us: int | None = None,
         node: str | None = None,
-    ) -> Sequence[Row]:
+    ) -> Iterator[Row]:
         table = rows_table.c
         query = select(*(table[name] for name in ROW_FIELDS)).where(
             table.contract == contract, table.start_us < end_us, table.end_us > start_us
@@ -132,7 +132,7 @@ class SqliteLedger:
         places = (table.node, table.slot, table.device, table.chain, table.start_us)
         query = query.order_by(*places, table.recorded_us)
         with self._engine.connect() as connection:
-            return _rows(connection.execute(query))
+            yield from _rows(connection.execute(query))
 
     def weight(self, contract: str, start_us: int, end_us: int, most: int) -> int:
         counted = 0
@@ -282,12 +282,13 @@ def _known(entries: Sequence[int | None]) -> tuple[int, ...]:
     return around(entry for entry in entries if entry is not None)
 
 
-def _rows(found: Iterable[Sequence[Any]]) -> list[Row]:
+def _rows(found: Iterable[Sequence[Any]]) -> Iterator[Row]:
     """`found`: values in the order of ROW_FIELDS. What many rows hold alike, each text and entry, is held once."""
     kept: dict[Any, Any] = {}
     once = kept.setdefault
-    return [
-        Row(
+    for contract, node, slot, device, chain, start_us, end_us, *rest in found:
+        state, cause, recorded_us, first, last, late = rest
+        yield Row(
             once(contract, contract),
             once(node, node),
             slot,
@@ -302,8 +303,6 @@ def _rows(found: Iterable[Sequence[Any]]) -> list[Row]:
             once(last, last),
             late,
         )
-        for contract, node, slot, device, chain, start_us, end_us, state, cause, recorded_us, first, last, late in found
-    ]
 
 
 def _finding(mapping: RowMapping) -> Finding:

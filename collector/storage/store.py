@@ -204,8 +204,11 @@ class Ledger(Protocol):
         end_us: int,
         as_of_us: int | None = None,
         node: str | None = None,
-    ) -> Sequence[Row]:
-        """Rows that touch [start_us, end_us), by node, device, chain, start; as known at `as_of_us`."""
+    ) -> Iterator[Row]:
+        """Rows that touch [start_us, end_us), by node, slot, device, chain, start; as known at `as_of_us`.
+
+        They are read as they are asked for, in one thread: a contract may have a million.
+        """
         ...
 
     def weight(self, contract: str, start_us: int, end_us: int, most: int) -> int:

@@ -36,5 +36,5 @@ def _drawable(ledger: Ledger, contract: str, end_us: int, node: str | None) -> S
     for length_us in reversed(timeline.WINDOWS_US):
         start_us = max(end_us - length_us, 0)
         if ledger.weight(contract, start_us, end_us, ROWS_DRAWN + 1) <= ROWS_DRAWN:
-            return ledger.rows(contract, start_us, end_us, None, node)
+            return list(ledger.rows(contract, start_us, end_us, None, node))
     return ()

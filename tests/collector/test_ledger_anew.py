@@ -45,7 +45,11 @@ def folded(store: Store, limit: int = 2**20) -> tuple[Any, ...]:
     store.ledger.write(*writer.take())
     writer.written(kept=True)
     ledger = store.ledger
-    return ledger.rows("lease", 0, 2**53), ledger.findings().findings, dict(ledger.snapshots())
+    return (
+        list(ledger.rows("lease", 0, 2**53)),
+        ledger.findings().findings,
+        dict(ledger.snapshots()),
+    )
 
 
 @pytest.mark.parametrize(

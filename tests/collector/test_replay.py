@@ -86,7 +86,7 @@ def quietly(folded: int) -> None:
 def kept(again: Replay) -> tuple[Any, ...]:
     """Everything that a replay has written, which is closed."""
     ledger = again.store.ledger
-    said = (ledger.rows("lease", 0, 2**53), ledger.findings().findings, ledger.folded())
+    said = (list(ledger.rows("lease", 0, 2**53)), ledger.findings().findings, ledger.folded())
     states = dict(ledger.snapshots())
     again.close()
     return *said, states

@@ -640,14 +640,14 @@ def test_rows_are_bitemporal(reopen: Reopen) -> None:
     ledger.write([first, other], [], 1, {})
     longer = row(0, 15, State.UP, 200)
     ledger.write([longer], [], 2, {})
-    assert ledger.rows("lease", 0, 100) == [longer, other]
-    assert ledger.rows("lease", 0, 100, as_of_us=199) == [first, other]
-    assert ledger.rows("lease", 0, 100, as_of_us=200) == [longer, other]
-    assert ledger.rows("lease", 0, 100, as_of_us=99) == []
-    assert ledger.rows("lease", 15, 20) == []
-    assert ledger.rows("lease", 14, 20) == [longer]
-    assert ledger.rows("lease", 0, 100, node="n2") == [other]
-    assert ledger.rows("other", 0, 100) == []
+    assert [*ledger.rows("lease", 0, 100)] == [longer, other]
+    assert [*ledger.rows("lease", 0, 100, as_of_us=199)] == [first, other]
+    assert [*ledger.rows("lease", 0, 100, as_of_us=200)] == [longer, other]
+    assert [*ledger.rows("lease", 0, 100, as_of_us=99)] == []
+    assert [*ledger.rows("lease", 15, 20)] == []
+    assert [*ledger.rows("lease", 14, 20)] == [longer]
+    assert [*ledger.rows("lease", 0, 100, node="n2")] == [other]
+    assert [*ledger.rows("other", 0, 100)] == []
 
 
 @pytest.mark.parametrize("together", [True, False])
