@@ -8,6 +8,7 @@ from weighbridge.contract.money import Base
 from weighbridge.contract.pricing import Price
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.periods import Period, months_within, served_part_s, term_of_s
+from weighbridge.settlement.service import end_from_s
 
 MONTH_HOURS = 730
 """Of a twelfth of a year of 365 days."""
@@ -19,7 +20,8 @@ def worth_of(contract: Contract) -> Fraction:
 
 
 def _months(contract: Contract) -> Iterator[Fraction]:
-    term = term_of_s(contract)
+    begins_s, _ = term_of_s(contract)
+    term = (begins_s, end_from_s(contract, begins_s))
     for month in months_within(*term, contract.time_zone):
         part = Period(month.label, *served_part_s(month, term))
         yield Fees(contract, month, term, part).base(Base(of="contract"), None)

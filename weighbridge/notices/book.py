@@ -57,6 +57,7 @@ from weighbridge.settlement.proofs import (
     series_lines,
 )
 from weighbridge.settlement.record import BOTH, Claim, Side, ToldEvent, Window
+from weighbridge.settlement.service import BATCH_ACCEPTED, REFUSED, STARTS
 from weighbridge.settlement.statement import AnswerLine, SeriesLine
 from weighbridge.wire.report import read
 from weighbridge.wire.signing import SignatureError, encode_envelope, key_id
@@ -244,9 +245,9 @@ class ContractRecord:
         )
 
     def money(self) -> tuple[ToldEvent, ...]:
-        """What was told of payments and of the deposit, and that everything was cancelled."""
+        """What was told of payments and of the deposit, and by what the term begins or ends."""
         said = ((heard, heard.notice.said) for heard in self.heard)
-        kinds = (*MONEY, CANCELLED)
+        kinds = (*MONEY, *STARTS.values(), BATCH_ACCEPTED, REFUSED, CANCELLED)
         return tuple(
             self._event(heard, one)
             for heard, one in said

@@ -106,7 +106,7 @@ def _accrued(context: RemedyContext, terms: LiquidatedDamages) -> Iterator[Cappe
             )
             most = int(context.held == "down")
             if late[1] > known[1] and last_s >= context.period.start_s:
-                base = base_of(contract, terms, batch, last_s)
+                base = base_of(contract, terms, batch, last_s, context.service)
                 earned = earn_damages(terms, base, late[most], known[most])
                 flags = (*earned.flags, CALENDAR_UNKNOWN) if late[0] < late[1] else earned.flags
                 yield _line(terms.id, batch.id, base, replace(earned, flags=flags))
@@ -143,7 +143,7 @@ def _of_event(
     if terms.trigger == "cancellation" and _side(contract, event) != terms.side:
         return
     for batch in _batches(contract, terms, event):
-        value = base_of(contract, terms, batch, event.at_s)
+        value = base_of(contract, terms, batch, event.at_s, context.service)
         least, most = (0, 0) if batch is None else _days(contract, terms, batch, event)
         late = most if context.held == "down" else least
         in_time = terms.trigger == "late_delivery" and late == 0

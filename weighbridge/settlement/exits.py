@@ -62,14 +62,14 @@ def exits(case: Case, drafted: Statement, earlier: Sequence[Statement]) -> Itera
         if right.objective in so_far:
             continue
         if right.trigger == "missed_periods":
-            yield _judged(contract, right, row[: right.of_periods], begun)
+            yield _judged(case, right, row[: right.of_periods], begun)
         elif right.trigger == "outage":
-            yield from _of_outages(contract, right, parts)
+            yield from _of_outages(case, right, parts)
         elif contract.bills_by(case.period.kind):
             yield from _of_batches(case, right)
 
 
-def _judged(contract: Contract, right: ExitRight, row: Sequence[Looked], begun: bool) -> ExitLine:
+def _judged(case: Case, right: ExitRight, row: Sequence[Looked], begun: bool) -> ExitLine:
     needed, of_periods = right.missed or 1, right.of_periods or 1
     verdicts = [(one, _verdicts(right.objective, one.parts)) for one in row]
     missed = [one for one, found in verdicts if MISSED in found]
@@ -85,10 +85,10 @@ def _judged(contract: Contract, right: ExitRight, row: Sequence[Looked], begun: 
     )
     if standing != "met":
         return line
-    return _arisen(contract, right, line, _seconds(missed[-needed].end))
+    return _arisen(case, right, line, _seconds(missed[-needed].end))
 
 
-def _of_outages(contract: Contract, right: ExitRight, parts: Sequence[Part]) -> Iterator[ExitLine]:
+def _of_outages(case: Case, right: ExitRight, parts: Sequence[Part]) -> Iterator[ExitLine]:
     """Each that is long enough, once; or that there is none."""
     told = {
         (unit.unit, outage.start): outage
@@ -103,7 +103,7 @@ def _of_outages(contract: Contract, right: ExitRight, parts: Sequence[Part]) -> 
         if standing != "not_met":
             found = True
             line = replace(_line(right, standing), unit=unit, since=start)
-            yield _arisen(contract, right, line, _seconds(start) + (right.days or 0) * DAY_S)
+            yield _arisen(case, right, line, _seconds(start) + (right.days or 0) * DAY_S)
     if not found:
         yield _line(right, "not_met")
 
@@ -134,7 +134,7 @@ def _of_batches(case: Case, right: ExitRight) -> Iterator[ExitLine]:
             found = True
             standing: Standing = "met" if sure and at_s is not None else "open"
             line = replace(_line(right, standing), unit=batch.id, since=_after(contract, batch.due))
-            yield line if at_s is None else _arisen(contract, right, line, at_s, batch)
+            yield line if at_s is None else _arisen(case, right, line, at_s, batch)
     if not found:
         yield _line(right, "not_met")
 
@@ -194,12 +194,12 @@ def _line(right: ExitRight, standing: Standing) -> ExitLine:
 
 
 def _arisen(
-    contract: Contract, right: ExitRight, line: ExitLine, at_s: int, batch: Batch | None = None
+    case: Case, right: ExitRight, line: ExitLine, at_s: int, batch: Batch | None = None
 ) -> ExitLine:
     """With the instant, and what the right is worth then."""
-    amount = None
+    amount, contract = None, case.newest
     if right.flat_pct:
-        base = base_of(contract, right, batch, at_s)
+        base = base_of(contract, right, batch, at_s, case.service(contract))
         amount = f"{money(base * right.flat_pct / 100, contract.rounding):f}"
     return replace(line, arose=instant_text(at_s), amount=amount)
 

@@ -72,7 +72,7 @@ def longer_service(
             every = [one[unit].longer for one in sums if unit in one]
             total = _within(terms, (sum(one[0] for one in every), sum(one[1] for one in every)))
             if total[1]:
-                yield _line(contract, terms, unit, here, total, open_)
+                yield _line(case, terms, unit, here, total, open_)
 
 
 def _since_s(contract: Contract, terms: LongerService) -> int:
@@ -126,18 +126,18 @@ def _of_batches(case: Case, terms: LongerService) -> Iterator[LongerLine]:
         if total[1]:
             new = at_s >= case.period.start_s
             here = Added(lost, total) if new else Added((0, 0), (0, 0))
-            yield _line(contract, terms, batch.id, here, total, ())
+            yield _line(case, terms, batch.id, here, total, ())
 
 
 def _line(
-    contract: Contract,
+    case: Case,
     terms: LongerService,
     unit: str,
     here: Added,
     total: Seconds,
     open_: Iterable[str],
 ) -> LongerLine:
-    ends_s = term_of_s(contract)[1]
+    ends_s = case.service(case.newest)[1]
     return LongerLine(
         id=terms.id,
         unit=unit,

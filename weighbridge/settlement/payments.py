@@ -18,7 +18,7 @@ from weighbridge.contract.scalars import MICROSECONDS, read_instant_us
 from weighbridge.settlement.credits import money
 from weighbridge.settlement.damages import KINDS, days_late
 from weighbridge.settlement.invoice import Bounds, invoice_of
-from weighbridge.settlement.periods import day_start, instant_text, local_date, term_of_s
+from weighbridge.settlement.periods import day_start, instant_text, local_date
 from weighbridge.settlement.record import Side, ToldEvent
 from weighbridge.settlement.remedy_lines import (
     DepositMove,
@@ -27,6 +27,7 @@ from weighbridge.settlement.remedy_lines import (
     PaidLine,
     PaymentState,
 )
+from weighbridge.settlement.service import service_of_s
 from weighbridge.settlement.statement import Statement
 from weighbridge.settlement.working_days import days_later
 
@@ -221,9 +222,9 @@ def _of_deposit(
         for least in (True, False)
     ]
     agreed = Fraction(terms.amount)
-    back_s = _back_by_s(contract, events)
+    back_s = _back_by_s(contract, events, as_of_s)
     ended = back_s is not None and as_of_s >= back_s
-    asked = ZERO if back_s is not None and as_of_s >= _ends_s(contract, events) else agreed
+    asked = ZERO if back_s is not None and as_of_s >= _ends_s(contract, events, as_of_s) else agreed
     if terms.due is not None and local_date(as_of_s - 1, contract.time_zone) <= terms.due:
         asked = ZERO
     return DepositState(
@@ -249,19 +250,19 @@ def _counts(one: Paid, least: bool) -> bool:
     return one.sure or (least == (one.kind == DEPOSIT_RETURNED))
 
 
-def _ends_s(contract: Contract, events: Iterable[ToldEvent]) -> int:
+def _ends_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) -> int:
     """The end of the term, or that everything was cancelled before."""
     ended = [one.at_s for one in events if one.kind == KINDS["cancellation"] and not one.unit]
-    return min([*ended, term_of_s(contract)[1]])
+    return min([*ended, service_of_s(contract, events, as_of_s)[1]])
 
 
-def _back_by_s(contract: Contract, events: Iterable[ToldEvent]) -> int | None:
+def _back_by_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) -> int | None:
     """The first instant that is too late to give the deposit back; None: the calendar does not know it."""
     terms = contract.deposit
     if terms is None:
         return None
     calendar = contract.calendar if terms.return_count == "working_days" else None
-    last = local_date(_ends_s(contract, events) - 1, contract.time_zone)
+    last = local_date(_ends_s(contract, events, as_of_s) - 1, contract.time_zone)
     day = days_later(calendar, last, terms.return_days)
     return None if day is None else day_start(day + timedelta(days=1), contract.time_zone)
 

@@ -26,14 +26,19 @@ def service_of_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) 
 
     Where the term runs from that event, to so many months after it; and nothing before.
     """
-    (begins, ends), months = term_of_s(contract), contract.term.months
-    started = start_of_s(contract, events, as_of_s)
-    if months is None:
-        return (begins if started is None else max(started, begins), ends)
+    (begins, ends), started = term_of_s(contract), start_of_s(contract, events, as_of_s)
     if started is None:
-        return ends, ends
-    since, zone = max(started, begins), contract.time_zone
-    return since, min(ends, day_start(months_later(local_date(since, zone), months), zone))
+        return (begins if contract.term.months is None else ends), ends
+    since = max(started, begins)
+    return since, end_from_s(contract, since)
+
+
+def end_from_s(contract: Contract, since_s: int) -> int:
+    """The end of service that starts then."""
+    (_, ends), months, zone = term_of_s(contract), contract.term.months, contract.time_zone
+    if months is None:
+        return ends
+    return min(ends, day_start(months_later(local_date(since_s, zone), months), zone))
 
 
 def start_of_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) -> int | None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.weighbridge.settlement.test_prices import TERMS, statement
 from tests.weighbridge.written import contract_of
+from weighbridge.audit.worth import worth_of
 from weighbridge.contract import Contract
 from weighbridge.contract.money import ClaimTerms
 from weighbridge.settlement.claims import deadline_s
@@ -140,6 +141,12 @@ def test_a_term_of_months_runs_from_the_day_of_acceptance(label: str, days: int)
     silent = statement(price, period=period, term=term)
     assert silent.parts[0].fees[0].net == "0.00"
     assert "service_not_begun" in silent.flags
+
+
+def test_a_term_of_months_is_worth_these_months() -> None:
+    """Twelve of 310, whatever the latest end is."""
+    term = {"from": "2026-01-01T00:00:00Z", "to": "2028-01-01T00:00:00Z", "months": "12"}
+    assert worth_of(contract_of(TERMS | {"term": term, "pricing": [MONTH]})) == 12 * 310
 
 
 @pytest.mark.parametrize(

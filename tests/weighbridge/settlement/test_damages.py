@@ -150,17 +150,18 @@ PRICED: dict[str, Any] = {
 }
 
 
-def left(instant_s: int, base: str, unit: str = "") -> str:
+def left(instant_s: int, base: str, unit: str = "", *events: ToldEvent, **more: Any) -> str:
     """What the lessee owes who cancels: 30 % of a base; two nodes cost 6000 a month."""
     event = ToldEvent("cancelled", instant_s, unit, {"party": "L"})
     terms = damages("cancellation", "lessee", flat_pct="30", base=base)
     found = drafted(
         event,
+        *events,
         rows=month(period=OCTOBER),
         period=OCTOBER,
         resources=PHASED,
         liquidated_damages=[terms],
-        **PRICED,
+        **PRICED | more,
     )
     [line] = found.parts[0].by_lessee
     return f"{line.base} {line.highest}"
@@ -173,6 +174,16 @@ def test_who_leaves_early_pays_a_share_of_the_fees_that_were_left() -> None:
     assert left(OCTOBER.start_s + 15 * DAY, "remaining_fees") == "468000/31 4529.03"
     assert left(OCTOBER.start_s, "month_fees") == "6000 1800.00"
     assert left(OCTOBER.start_s, "term_fees") == "72000 21600.00"
+
+
+def test_the_fees_of_a_term_of_months_are_those_of_its_months() -> None:
+    """Twelve months from 1 January, or from 1 October where nothing was accepted yet, whatever the latest end is."""
+    term = {"from": "2025-12-31T16:00:00Z", "to": "2028-12-31T16:00:00Z", "months": "12"}
+    accepted = ToldEvent("acceptance_signed", calendar_month("2026-01", ZONE).start_s)
+    of_months = {"term": term}
+    assert left(OCTOBER.start_s, "remaining_fees", "", accepted, **of_months) == "18000 5400.00"
+    assert left(OCTOBER.start_s, "term_fees", "", accepted, **of_months) == "72000 21600.00"
+    assert left(OCTOBER.start_s, "remaining_fees", **of_months) == "72000 21600.00"
 
 
 def test_a_batch_that_never_came_costs_a_share_of_its_nodes_month() -> None:

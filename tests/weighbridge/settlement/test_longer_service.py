@@ -19,6 +19,7 @@ from weighbridge.contract import ContractError
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.longer_service import periods_since
 from weighbridge.settlement.periods import calendar_month, instant_text
+from weighbridge.settlement.record import ToldEvent
 from weighbridge.settlement.remedy_lines import LongerLine
 from weighbridge.settlement.statement import Statement
 
@@ -93,6 +94,19 @@ def test_held_time_makes_it_a_range() -> None:
     [line] = lines(down(9 * HOUR, "2026-05", APRIL, state=State.CONTESTED))
     assert line.lost_seconds == (0, 9 * HOUR)
     assert line.until == (instant_text(ENDS_S + 9 * HOUR), instant_text(ENDS_S + 18 * HOUR))
+
+
+def test_a_term_of_months_is_longer_from_the_end_of_its_service() -> None:
+    """Twelve months from 1 April 2026, of at most three years."""
+    term = {"from": "2026-03-31T16:00:00Z", "to": "2029-03-31T16:00:00Z", "months": "12"}
+    accepted = ToldEvent("acceptance_signed", MAY.start_s - 30 * DAY)
+    found = drafted(
+        accepted,
+        rows=month(row("n1", 0, 0, 9 * HOUR, State.DOWN)),
+        longer_service=[LONGER],
+        **TERM | {"term": term},
+    )
+    assert lines(found)[0].until == ("2027-04-01T01:00:00Z",) * 2
 
 
 def test_earlier_months_that_nobody_knows_are_named() -> None:

@@ -212,6 +212,15 @@ def test_it_is_to_be_returned_in_its_days_after_the_term() -> None:
     assert "deposit_overdue" not in told(IN, TAKEN, BACK, as_of_s=back_s).flags
 
 
+def test_after_a_term_of_months_it_is_to_be_returned_after_their_end() -> None:
+    """Six months from 1 January end with June, whatever the latest end is: thirty days later is 30 July."""
+    months = {"term": TERMS["term"] | {"months": "6"}}
+    accepted = ToldEvent("acceptance_signed", MAY.start_s - 120 * DAY)
+    found = with_payments(drafted(accepted, **TERMS | months), [IN, accepted], june(21)).deposit
+    assert found is not None
+    assert found.return_by == "2026-07-30T16:00:00Z"
+
+
 def test_who_leaves_early_gets_it_back_early() -> None:
     """All is cancelled on 15 June at noon: thirty days later is 15 July."""
     left = ToldEvent("cancelled", june(15), "", {"party": "L"}, sides=BOTH)
