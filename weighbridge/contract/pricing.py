@@ -132,7 +132,7 @@ class Price(Terms):
     prepaid: Switch = clause("Whether it is paid before the period.", default=False)
     proration: Proration = clause(
         "How a part of a period is priced. A `P_day` is a local day, whatever its hours, of which `seconds` takes the"
-        " part served, and `days` the whole.",
+        " part served, and `days` the whole: a day that an amendment cuts once, before it.",
         default="seconds",
     )
 

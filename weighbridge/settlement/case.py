@@ -128,6 +128,13 @@ class Case:
     def service(self, contract: Contract) -> Interval:
         return service_of_s(contract, self.events, self.last_s)
 
+    @cached_property
+    def served_whole(self) -> Interval:
+        """From the first to the last instant of service in the period, by the versions that rule it."""
+        served = [self.served(version, part) for version, part in self.parts()]
+        some = [one for one in served if one[0] < one[1]] or served
+        return some[0][0], some[-1][1]
+
     @property
     def last_s(self) -> int:
         """What comes later, silence too, changes nothing of the period."""
@@ -203,6 +210,7 @@ class Case:
             coming=coming,
             marks=self.known.marks,
             steps=found.phases.steps,
+            service=self.served_whole,
         )
         return record if found.phases == AT_ONCE else self._accepted(record, lines, found, version)
 

@@ -19,35 +19,18 @@ from weighbridge.settlement.periods import (
     contract_periods,
     day_start,
     days_within,
+    local_date,
     months_within,
     served_part_s,
     term_of_s,
 )
 
 
-def part_of_period(rule: Proration, period: Period, service: Interval, zone: str) -> Fraction:
-    """The share of a period's fee that is due for the time of service in it.
-
-    `days`: local days touched by the service, of the local days of the period.
-    """
-    served = served_part_s(period, service)
-    if served[0] == served[1]:
-        return Fraction(0)
-    match rule:
-        case "none":
-            return Fraction(1)
-        case "seconds":
-            return Fraction(served[1] - served[0], period.seconds)
-        case "days":
-            days = [sum(1 for _ in days_within(part, zone)) for part in (served, period.interval_s)]
-            return Fraction(days[0], days[1])
-
-
 @dataclass(frozen=True)
 class Fees:
     """The fees of one contract for one period, or for the `part` of it that a version of the contract rules.
 
-    `throughout`: whether all of that is served, where the part is one of a month between days of a schedule.
+    `whole_service`: of the period, beyond the part too, where the part is not all of it.
     `steps`: of each line item whose nodes were accepted part by part, how many nodes are in service since when.
     """
 
@@ -56,7 +39,7 @@ class Fees:
     service: Interval
     part: Period
     steps: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
-    throughout: bool | None = None
+    whole_service: Interval | None = None
 
     def base(self, base: Base, unit: UnitKind | None, resource: str | None = None) -> Fraction:
         """The fee that a credit is a part of, cut to the time of service.
@@ -121,7 +104,8 @@ class Fees:
             if month.end_s <= self.part.start_s or self.part.end_s <= month.start_s:
                 continue
             part = Period(month.label, *served_part_s(month, self.part.interval_s))
-            yield replace(self, period=month, service=served_part_s(part, self.service), part=part)
+            served = served_part_s(part, self.service)
+            yield replace(self, period=month, service=served, part=part)
 
     def of_price(self, price: Price) -> Fraction:
         """What one price gives for the period, or for a month of a year, its minimum aside."""
@@ -152,8 +136,7 @@ class Fees:
             part = Period(self.part.label, *served_part_s(self.part, (since_s, end_s)))
             if part.seconds:
                 served = served_part_s(part, self.service)
-                whole = self._served_throughout
-                yield price, replace(self, part=part, service=served, throughout=whole)
+                yield price, replace(self, part=part, service=served, whole_service=self._whole)
             since_s = max(since_s, end_s)
             if row is not None:
                 changed = {"price": row.price, "quantity": row.quantity}
@@ -176,14 +159,17 @@ class Fees:
         contracted = sum(parts_of_price(price, self.items(price)), Fraction(0))
         if price.quantity is not None:
             part = price.quantity * part / contracted if contracted else Fraction(0)
-        start_s, end_s = self.service
         time = Fraction(0)
-        for nodes, since_s in self.steps.get(item.id, [(item.nodes, start_s)]):
-            served = (max(since_s, start_s), max(since_s, end_s))
-            whole = self._served_throughout and since_s <= start_s
-            mine = replace(self, service=served, throughout=whole)
-            time += Fraction(nodes, item.nodes) * mine._time(price)
+        for nodes, since_s in self.steps.get(item.id, [(item.nodes, self._whole[0])]):
+            time += Fraction(nodes, item.nodes) * self.since(since_s)._time(price)
         return part * time
+
+    def since(self, start_s: int) -> "Fees":
+        """Of what is in service from then on."""
+        own, whole = (
+            (max(start_s, one[0]), max(start_s, one[1])) for one in (self.service, self._whole)
+        )
+        return replace(self, service=own, whole_service=whole)
 
     def _time(self, price: Price) -> Fraction:
         """Of the service, as the price counts it."""
@@ -231,32 +217,45 @@ class Fees:
 
     def due(self, rule: Proration) -> Fraction:
         """The share of the period's fee that is due. Without proration a part still owes no more than its length."""
-        minutes = self.contract.billing.month_minutes
-        if minutes is not None and rule != "none" and not self._served_throughout:
-            return min(Fraction(1), self._served_minutes(rule) / minutes)
-        share = part_of_period(rule, self.period, self.service, self.contract.time_zone)
-        return share if rule != "none" else share * Fraction(self.part.seconds, self.period.seconds)
+        served = served_part_s(self.period, self.service)
+        if served[0] == served[1]:
+            return Fraction(0)
+        if rule == "none":
+            return Fraction(self.part.seconds, self.period.seconds)
+        whole, minutes = self._whole, self.contract.billing.month_minutes
+        length = self._minutes(rule, served)
+        if minutes is None or whole == self.period.interval_s:
+            return length / self._minutes(rule, self.period.interval_s)
+        return length / max(Fraction(minutes), self._minutes(rule, whole))
 
     @property
-    def _served_throughout(self) -> bool:
-        if self.throughout is not None:
-            return self.throughout
-        return served_part_s(self.part, self.service) == self.part.interval_s
+    def _whole(self) -> Interval:
+        """When the whole period is served, whichever parts it has."""
+        return served_part_s(self.period, self.whole_service or self.service)
 
-    def _served_minutes(self, rule: Proration) -> Fraction:
+    def _minutes(self, rule: Proration, time: Interval) -> Fraction:
         if rule == "days":
-            return self.days_of_service(rule) * MINUTES_OF_DAY
-        start_s, end_s = served_part_s(self.period, self.service)
-        return Fraction(end_s - start_s, 60)
+            return Fraction(self._days_touched(time) * MINUTES_OF_DAY)
+        return Fraction(time[1] - time[0], 60)
+
+    def _days_touched(self, time: Interval) -> int:
+        """Local days of a part of the service; one that an earlier part touched is that one's."""
+        zone = self.contract.time_zone
+        first_s = max(day_start(local_date(time[0], zone), zone), self._whole[0])
+        return sum(1 for _ in days_within(time, zone)) - (first_s < time[0])
 
     def days_of_service(self, rule: Proration) -> Fraction:
         """Local days of the service, each that it touches; or, unless the rule is `days`, of each the part served."""
         served, zone = served_part_s(self.period, self.service), self.contract.time_zone
+        if served[0] == served[1]:
+            return Fraction(0)
+        if rule == "days":
+            return Fraction(self._days_touched(served))
         days = Fraction(0)
-        for day in days_within(served, zone) if served[0] < served[1] else ():
+        for day in days_within(served, zone):
             whole = (day_start(day, zone), day_start(day + timedelta(days=1), zone))
             held = min(served[1], whole[1]) - max(served[0], whole[0])
-            days += 1 if rule == "days" else Fraction(held, whole[1] - whole[0])
+            days += Fraction(held, whole[1] - whole[0])
         return days
 
 

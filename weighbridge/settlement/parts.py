@@ -99,7 +99,14 @@ class Settled:
 def part_of(settled: Settled) -> Part:
     """Everything that the statement says of this part of the period."""
     contract, found = settled.contract, settled.settlement
-    fees = Fees(contract, settled.whole, settled.served, settled.part, settled.record.steps)
+    fees = Fees(
+        contract,
+        settled.whole,
+        settled.served,
+        settled.part,
+        settled.record.steps,
+        settled.record.service,
+    )
     return Part(
         version=contract.version,
         text_digest=hashlib.sha256(settled.version.text.encode()).hexdigest(),

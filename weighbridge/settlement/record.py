@@ -122,7 +122,8 @@ class Record:
     `coming`: from when on the time of a unit is to come, where the period is under way. What its spans say of that time
     is how it would be if the unit stayed as it is. `marks`: by cause, when the registry found what is to be flagged.
     `accepted`: from when on a unit is in service, where that is not when service begins.
-    `steps`: of a line item how many nodes are in service since when.
+    `steps`: of a line item how many nodes are in service since when. `service`: of the whole period, by all versions of
+    the contract; None: by the one that it is settled under.
     `apart`: objectives whose units have spans of their own. `series`: those of challenges, as they are shown.
     """
 
@@ -137,6 +138,7 @@ class Record:
     series: tuple[SeriesLine, ...] = ()
     accepted: Mapping[str, int] = field(default_factory=dict)
     steps: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    service: Interval | None = None
 
     def under(self, objective: str) -> "Record":
         """What an objective is judged by."""

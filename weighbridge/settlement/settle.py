@@ -144,6 +144,7 @@ class PartSettlement:
             served_part_s(self.period, self.service),
             self.period,
             self.given.steps,
+            self.given.service,
         )
 
     @cached_property
@@ -372,11 +373,7 @@ class PartSettlement:
     @cached_property
     def _fees_since(self) -> Callable[[int], Fees]:
         """One for all units that start at an instant."""
-
-        def since(start_s: int) -> Fees:
-            return replace(self.fees, service=(start_s, max(start_s, self.fees.service[1])))
-
-        return cache(since)
+        return cache(self.fees.since)
 
     def _dues(
         self, results: list[Result], others: Sequence[Line], at_best: Sequence[Line]

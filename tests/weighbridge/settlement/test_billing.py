@@ -6,12 +6,22 @@ from typing import Any
 
 import pytest
 
-from tests.weighbridge.settlement.test_prices import TERMS, statement
-from tests.weighbridge.written import contract_of
+from tests.weighbridge.scripted import holders
+from tests.weighbridge.settlement.test_prices import (
+    DAY,
+    LONG_AFTER_S,
+    OCTOBER,
+    TERMS,
+    statement,
+)
+from tests.weighbridge.written import contract_of, loaded, written
 from weighbridge.audit.worth import worth_of
 from weighbridge.contract import Contract
 from weighbridge.contract.money import ClaimTerms
+from weighbridge.judge.assignments import Version
+from weighbridge.settlement.case import Notices
 from weighbridge.settlement.claims import deadline_s
+from weighbridge.settlement.draft import draft
 from weighbridge.settlement.invoice import invoice_of
 from weighbridge.settlement.period_labels import label_after, label_before, named
 from weighbridge.settlement.periods import calendar_month, instant_text, periods_within, seconds_of
@@ -172,6 +182,63 @@ def test_a_month_served_in_part_is_divided_by_minutes_that_the_contract_names(
     price = {"unit": "node_month", "price": "300", "proration": proration}
     [line] = statement(price, period=calendar_month("2026-10", "UTC"), **terms).parts[0].fees
     assert line.net == fee
+
+
+def in_parts(price: dict[str, Any], instant: str, **more: Any) -> list[str]:
+    """What each part of October is asked for, where an amendment changes nothing from an instant on."""
+    terms = TERMS | {"pricing": [price], "credits": []} | more
+    first = written(terms)
+    then = written(terms | {"version": "2", "supersedes": "1", "effective": instant})
+    since_us = seconds_of(datetime.fromisoformat(instant)) * 1_000_000
+    versions = [
+        Version(loaded(first), first, 0, since_us),
+        Version(loaded(then), then, since_us, LONG_AFTER_S * 1_000_000),
+    ]
+    as_of_us = (OCTOBER.end_s + 6 * DAY) * 1_000_000
+    found = draft(versions, holders(["n1"]), [], Notices(), OCTOBER, as_of_us)
+    return [part.fees[0].net for part in found.parts]
+
+
+@pytest.mark.parametrize(
+    ("start", "price", "fees"),
+    [
+        # 10 and 11 of 21 days, at 10 a day
+        ("2026-10-11T00:00:00Z", {"price": "300"}, ["100.00", "110.00"]),
+        # no more than 300 for 30 days and 18 hours: 19.75 and 11 parts of 30.75
+        ("2026-10-01T06:00:00Z", {"price": "307.50"}, ["197.50", "110.00"]),
+        # the whole month: 20 and 11 of 31 days
+        ("2026-10-01T00:00:00Z", {"price": "310"}, ["200.00", "110.00"]),
+    ],
+)
+def test_minutes_of_a_month_are_those_of_all_its_parts(
+    start: str, price: dict[str, str], fees: list[str]
+) -> None:
+    terms = {
+        "billing": {"month_minutes": "43200"},
+        "term": {"from": start, "to": "2028-01-01T00:00:00Z"},
+        "effective": start,
+    }
+    node = {"unit": "node_month"} | price
+    assert in_parts(node, "2026-10-21T00:00:00Z", **terms) == fees
+    from_21 = {"schedule": [{"from": "2026-10-21", "price": node["price"]}]}
+    [line] = statement(node | from_21, period=OCTOBER, **terms).parts[0].fees
+    assert Decimal(line.net) == sum(map(Decimal, fees))
+
+
+@pytest.mark.parametrize(
+    "price", [{"unit": "node_month", "price": "310"}, {"unit": "P_day", "price": "10"}]
+)
+@pytest.mark.parametrize(
+    ("instant", "fees"),
+    [
+        ("2026-10-21T00:00:00Z", ["200.00", "110.00"]),
+        ("2026-10-21T12:00:00Z", ["210.00", "100.00"]),
+    ],
+)
+def test_a_day_that_an_amendment_cuts_is_one_day(
+    price: dict[str, str], instant: str, fees: list[str]
+) -> None:
+    assert in_parts(price | {"proration": "days"}, instant) == fees
 
 
 def test_the_months_of_a_quarter_that_is_billed_ask_for_nothing() -> None:
