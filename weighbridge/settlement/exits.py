@@ -15,7 +15,7 @@ from weighbridge.settlement.credits import money
 from weighbridge.settlement.damage_bases import base_of
 from weighbridge.settlement.damages import KINDS
 from weighbridge.settlement.intervals import Interval, subtraction
-from weighbridge.settlement.periods import DAY_S, day_start, instant_text, term_of_s
+from weighbridge.settlement.periods import DAY_S, day_start, instant_text, kind_of, term_of_s
 from weighbridge.settlement.service import BATCH_ACCEPTED, came_s, start_of_s
 from weighbridge.settlement.statement import (
     SO_FAR,
@@ -51,7 +51,7 @@ def exits(case: Case, drafted: Statement, earlier: Sequence[Statement]) -> Itera
     row = [Looked(drafted.period, parts, drafted.end)]
     since = drafted.start
     for one in sorted(earlier, key=lambda one: one.start, reverse=True):
-        if one.end == since and len(one.period) == len(drafted.period):
+        if one.end == since and kind_of(one.period) == case.period.kind:
             row.append(Looked(one.period, one.parts, one.end))
             since = one.start
     begun = since <= instant_text(term_of_s(contract)[0])

@@ -17,7 +17,7 @@ from tests.weighbridge.settlement.test_obligations import (
 )
 from weighbridge.contract import ContractError
 from weighbridge.judge.ledger import State
-from weighbridge.settlement.periods import calendar_month, instant_text
+from weighbridge.settlement.periods import Period, calendar_month, calendar_period, instant_text
 from weighbridge.settlement.record import ToldEvent
 from weighbridge.settlement.statement import ExitLine, Statement
 
@@ -161,6 +161,23 @@ def test_the_right_of_missed_months_arises_at_the_end_of_the_last_that_it_needs(
     assert arose(april).amount == "4200.00"  # seven months of 6000 are left, and 10 % of them
     assert arose(april, march).arose == instant_text(MAY.start_s)
     assert arose().arose is None
+
+
+def test_a_right_looks_back_over_periods_of_its_own_kind() -> None:
+    """The second quarter was missed; a month that ends with it, and is told for another reason, is none."""
+    billing = {"billing": {"period": "calendar_quarter"}}
+    quarterly: dict[str, Any] = PRICED | billing
+    quarterly |= {"availability": [{"id": "a", "target": "0.999", "period": "calendar_quarter"}]}
+    right = {"objective": "a", "missed": "2", "of_periods": "2"}
+
+    def over(period: Period, *earlier: Statement, **more: Any) -> Statement:
+        rows = month(row("n1", 0, 0, 9 * DAY, State.DOWN, period), period=period)
+        return drafted(rows=rows, period=period, earlier=earlier, **quarterly | more)
+
+    second, third = (calendar_period("calendar_quarter", f"2026-Q{n}", ZONE) for n in (2, 3))
+    june = over(calendar_month("2026-06", ZONE))
+    [line] = over(third, june, over(second), exit_rights=[right]).exits
+    assert (line.standing, line.missed) == ("met", ("2026-Q3", "2026-Q2"))
 
 
 # --- what is refused, and where
