@@ -20,7 +20,7 @@ from weighbridge.contract.remedies import LiquidatedDamages, LongerService
 from weighbridge.contract.resources import Batch
 from weighbridge.settlement.credits import Capped, Earned, Fact
 from weighbridge.settlement.damage_bases import base_of
-from weighbridge.settlement.periods import local_date
+from weighbridge.settlement.periods import day_start, local_date, term_of_s
 from weighbridge.settlement.record import Side, ToldEvent
 from weighbridge.settlement.remedy_context import RemedyContext
 from weighbridge.settlement.service import BATCH_ACCEPTED, came_s, start_of_s
@@ -66,12 +66,10 @@ def earn_damages(terms: LiquidatedDamages, base: Fraction, days: int, before: in
     facts |= {"days_late_before": before} if before else {}
     if terms.rate_of_day:
         facts["ten_thousandths"] = exact_text(terms.rate_of_day * TEN_THOUSAND)
-    return Earned(
-        breach=True,
-        exact=limit - given,
-        facts=facts,
-        flags=("cap_applied",) if limit < full else (),
-    )
+    flags: tuple[Flag, ...] = ("cap_applied",) if limit < full else ()
+    if base == 0:
+        flags = (*flags, "base_of_zero")
+    return Earned(breach=True, exact=limit - given, facts=facts, flags=flags)
 
 
 def damages(context: RemedyContext) -> Iterator[tuple[Side, Capped]]:
@@ -90,17 +88,17 @@ def damages(context: RemedyContext) -> Iterator[tuple[Side, Capped]]:
 
 
 def _accrued(context: RemedyContext, terms: LiquidatedDamages) -> Iterator[Capped]:
-    """For the late days of the period, of each batch that is late in it."""
+    """For the late days of the period, of each batch that is late in it; in the first of the term for those before."""
     contract = context.contract
+    first = context.period.start_s <= term_of_s(contract)[0]
     ends_s = min(context.period.end_s, context.service[1], context.known_until_s)
     for item in contract.resources:
         for batch in item.delivery:
             over_s = _over_s(context, batch)
             last_s = ends_s - 1 if over_s is None else min(over_s, ends_s - 1)
-            last, before = (
-                local_date(at_s, contract.time_zone)
-                for at_s in (last_s, context.period.start_s - 1)
-            )
+            before_s = context.period.start_s - 1
+            last, before = (local_date(at_s, contract.time_zone) for at_s in (last_s, before_s))
+            before = batch.due if first else before
             late, known = (
                 days_late(terms, batch.due, day, contract.calendar) for day in (last, before)
             )
@@ -113,14 +111,14 @@ def _accrued(context: RemedyContext, terms: LiquidatedDamages) -> Iterator[Cappe
 
 
 def _over_s(context: RemedyContext, batch: Batch) -> int | None:
-    """When the batch is late no more; None: it is. Where nothing that was told started service, the term did."""
+    """When the batch is late no more; None: it is. Where nothing that was told started service, it never was."""
     contract, events = context.contract, context.record.events
     ends = [one.at_s for one in events if one.unit == batch.id and one.kind in OVER]
     ends += [one.at_s for one in events if one.kind == KINDS["cancellation"] and not one.unit]
     came = came_s(contract, events, context.known_until_s)
     ends += [at_s for unit, at_s in came if unit in ("", batch.id)]
     if not ends and start_of_s(contract, events, context.known_until_s) is None:
-        return context.service[0]
+        return day_start(batch.due, contract.time_zone)
     return min(ends, default=None)
 
 

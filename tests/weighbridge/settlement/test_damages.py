@@ -102,6 +102,32 @@ def test_each_period_pays_for_its_own_late_days() -> None:
     assert running(calendar_month("2026-06", ZONE), B_CAME, came).highest == "0.00"
 
 
+def test_the_first_period_of_the_term_pays_for_the_days_before_it() -> None:
+    """The term begins with May: of a batch due on 21 April, nine days in April and 31 in May are 40 x 50."""
+    of_may = {"from": "2026-04-30T16:00:00Z", "to": "2026-12-31T16:00:00Z"}
+    terms = damages("late_delivery", "provider", accrues="true", **FIVE)
+    more: dict[str, Any] = {
+        "resources": PHASED,
+        "liquidated_damages": [terms],
+        "term": of_may,
+        "effective": of_may["from"],
+    }
+    came = at(MAY, 1, "batch_accepted", "B")
+    assert drafted(came, **more).highest == "2000.00"
+    june = calendar_month("2026-06", ZONE)
+    assert drafted(came, rows=month(period=june), period=june, **more).highest == "1500.00"
+    assert drafted(**more).highest == "0.00"
+
+
+def test_a_base_of_nothing_is_flagged() -> None:
+    nothing = [RESOURCE | {"delivery": [BATCH | {"value": "0"}]}]
+    terms = damages("late_delivery", "provider", **FIVE)
+    found = drafted(at(MAY, 9, "batch_accepted"), resources=nothing, liquidated_damages=[terms])
+    assert (found.highest, found.flags) == ("0.00", ("base_of_zero",))
+    in_time = at(MAY, 1, "batch_accepted")
+    assert drafted(in_time, resources=nothing, liquidated_damages=[terms]).flags == ()
+
+
 def test_what_never_comes_is_late_in_every_period_until_the_longest_time() -> None:
     assert running(MAY, B_CAME).highest == "1550.00"
     assert running(MAY, B_CAME, most_days="10").highest == "50.00"
