@@ -57,7 +57,8 @@ Some terms follow events that the parties tell of:
 - `fee_paid` of a `period`, `deposit_paid` and `deposit_returned` (by either side), `deposit_taken` with a `reason` (by
   the provider, operator or owner), each with an `amount`, at the instant of the payment: they stand beside what is
   owed. The word of who received it is sure, and that of the other side alone open. What both tell of is one payment: by
-  its `reference`, or else by its local day and its amount.
+  its `reference`, or else by its local day and its amount. Of a `reference` that one side tells of with several days or
+  amounts each is a payment, and the first, the second and so on are those of the other side.
 - `period_agreed`, by both sides, with the `period` and the `digest` of an issued statement of it: the period is closed
   as that statement has it, and nothing that comes later changes it.
 - `statement_objected`, by either side, with the `period`, a `reason` and, where it is against one statement alone, its

@@ -131,7 +131,11 @@ class LongerService(Terms):
     most_days: Maybe[Count] = clause(
         "Most days together; none: as many as there are.", default=None
     )
-    since: Maybe[Day] = clause("The first day that counts; none: that of the term.", default=None)
+    since: Maybe[Day] = clause(
+        "The first day that counts, and with it the whole period that it lies in; none: that of the term. A batch"
+        " counts by the day on which it came.",
+        default=None,
+    )
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if (self.objective is None) != (self.trigger == "late_delivery"):

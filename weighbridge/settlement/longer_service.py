@@ -113,11 +113,13 @@ def _within(terms: LongerService, seconds: Seconds) -> Seconds:
 
 
 def _of_batches(case: Case, terms: LongerService) -> Iterator[LongerLine]:
-    """Of each batch that came late by the end of the period, its days late."""
+    """Of each batch that came late by the end of the period, its days late; of one that came before the first day that
+    counts, none."""
     contract = case.newest
+    since_s = None if terms.since is None else _since_s(contract, terms)
     for batch in (batch for item in contract.resources for batch in item.delivery):
         at_s = came(case, batch)
-        if at_s is None or at_s >= case.period.end_s:
+        if at_s is None or at_s >= case.period.end_s or (since_s is not None and at_s < since_s):
             continue
         done = local_date(at_s, contract.time_zone)
         days = days_late(terms, batch.due, done, contract.calendar)

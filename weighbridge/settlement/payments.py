@@ -4,7 +4,7 @@ None of it changes an amount of the statement. Each payment is told by a notice;
 the side that received it says so too, and makes what is left a range.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -80,15 +80,23 @@ def with_payments(statement: Statement, told: Iterable[ToldEvent], as_of_s: int)
 
 
 def payments(contract: Contract, told: Iterable[ToldEvent]) -> list[Paid]:
-    """In order of time. What both sides tell of is one: by its `reference`, or by its day and amount."""
-    found: dict[tuple[str, ...], list[ToldEvent]] = {}
-    for one in told:
-        if one.kind in MONEY:
-            day = local_date(one.at_s, contract.time_zone).isoformat()
-            amount = exact_text(Fraction(Decimal(one.details["amount"])))
-            same = one.details.get("reference") or f"{day} {amount}"
-            found.setdefault((one.kind, same), []).append(one)
+    """In order of time. What both sides tell of is one: by its `reference`, or by its day and amount. What one side
+    tells of another day, or of another amount, is another payment: of one reference, the first that a side tells of is
+    the first of the other."""
+    found: dict[tuple[str, str, int], list[ToldEvent]] = {}
+    said: dict[tuple[str, str, bool], list[str]] = {}
+    for one in sorted((one for one in told if one.kind in MONEY), key=lambda one: one.at_s):
+        words = _day_and_amount(contract, one)
+        same = one.details.get("reference") or words
+        mine = said.setdefault((one.kind, same, RECEIVER[one.kind] in one.sides), [])
+        mine += [] if words in mine else [words]
+        found.setdefault((one.kind, same, mine.index(words)), []).append(one)
     return sorted((_paid(group) for group in found.values()), key=lambda one: (one.at_s, one.about))
+
+
+def _day_and_amount(contract: Contract, one: ToldEvent) -> str:
+    day = local_date(one.at_s, contract.time_zone).isoformat()
+    return f"{day} {exact_text(Fraction(Decimal(one.details['amount'])))}"
 
 
 def _paid(group: Sequence[ToldEvent]) -> Paid:
@@ -170,21 +178,25 @@ def _interest(
     last: date,
     cases: Sequence[tuple[Decimal | None, Sequence[Paid]]],
 ) -> InterestLine:
-    """Simple: each sum for its own days, that which is left up to now. The least and the most."""
-    found = [
-        None if owed is None else _accrued(contract, terms, due, last, Fraction(owed), paid, most)
+    """Simple: each sum for its own days, that which is left up to now. The least and the most; the days of the sum that
+    was late for the longest, at most."""
+    late = [
+        [] if owed is None else list(_late(contract, terms, due, last, Fraction(owed), paid, most))
         for most, (owed, paid) in enumerate(cases)
     ]
-    most_days = days_late(terms, due, last, contract.calendar)[1]
+    found = [
+        None if owed is None else _of_late(terms, Fraction(owed), sums)
+        for (owed, _), sums in zip(cases, late, strict=True)
+    ]
     return InterestLine(
         terms.id,
         exact_text(terms.rate_of_day * 10_000),
-        min(most_days, terms.most_days or most_days),
+        max((days for _, days in late[1]), default=0),
         (_maybe(contract, found[0]), _maybe(contract, found[1])),
     )
 
 
-def _accrued(
+def _late(
     contract: Contract,
     terms: LiquidatedDamages,
     due: date,
@@ -192,16 +204,23 @@ def _accrued(
     owed: Fraction,
     paid: Sequence[Paid],
     most: int,
-) -> Fraction:
-    zone, left, whole = contract.time_zone, owed, ZERO
+) -> Iterator[tuple[Fraction, int]]:
+    """Each sum that was late, and its days that count."""
+    zone, left = contract.time_zone, owed
     sums = [(one.amount, local_date(one.at_s, zone)) for one in paid]
     for amount, day in (*sums, (owed, last)):
         part = min(left, amount)
         left -= part
         days = days_late(terms, due, day, contract.calendar)[most]
-        if days:
-            counted = min(days, terms.most_days or days)
-            whole += part * (terms.flat_pct / 100 + terms.rate_of_day * counted)
+        if part and days:
+            yield part, min(days, terms.most_days or days)
+
+
+def _of_late(
+    terms: LiquidatedDamages, owed: Fraction, late: Iterable[tuple[Fraction, int]]
+) -> Fraction:
+    shares = (part * (terms.flat_pct / 100 + terms.rate_of_day * days) for part, days in late)
+    whole = sum(shares, ZERO)
     return whole if terms.cap_pct is None else min(whole, owed * terms.cap_pct / 100)
 
 
@@ -225,7 +244,9 @@ def _of_deposit(
     back_s = _back_by_s(contract, events, as_of_s)
     ended = back_s is not None and as_of_s >= back_s
     asked = ZERO if back_s is not None and as_of_s >= _ends_s(contract, events, as_of_s) else agreed
-    if terms.due is not None and local_date(as_of_s - 1, contract.time_zone) <= terms.due:
+    if terms.due is not None and as_of_s < day_start(
+        terms.due + timedelta(days=1), contract.time_zone
+    ):
         asked = ZERO
     return DepositState(
         agreed=_money(contract, agreed),

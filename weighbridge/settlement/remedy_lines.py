@@ -31,7 +31,8 @@ class PaidLine:
 
 @dataclass(frozen=True, slots=True)
 class InterestLine:
-    """What late payment costs: the damages, their rate in ten-thousandths a day, the days so far, least and most."""
+    """What late payment costs: the damages, their rate in ten-thousandths a day, the days of the sum that was late for
+    the longest, and the amount, least and most."""
 
     damages: str
     ten_thousandths: str

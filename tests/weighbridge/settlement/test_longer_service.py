@@ -149,6 +149,9 @@ def test_a_batch_that_came_late_makes_its_term_longer_day_for_day() -> None:
         return [one for one in told if one[0] == "A"]
 
     assert of("2026-04") == []
+    late["since"] = "2026-05-05"
+    assert of("2026-05") == []
+    late["since"] = "2026-05-04"
     assert of("2026-05") == [("A", 13 * DAY, 13 * DAY)]
     assert of("2026-06") == [("A", 0, 13 * DAY)]
 

@@ -92,6 +92,12 @@ def test_each_sum_bears_interest_for_its_own_days() -> None:
     assert fees(parts[0]).left == sure("40000.00")
 
 
+def test_the_days_are_those_of_the_sum_that_was_late_for_the_longest() -> None:
+    assert fees(paid(june(12), "100000")).interest[0].days == 2
+    assert fees(paid(june(10), "100000")).interest[0].days == 0
+    assert fees(paid(june(12), "60000")).interest[0].days == 10
+
+
 @pytest.mark.parametrize(("as_of_s", "amount"), [(june(21, 0), "500.00"), (june(21, 1), "550.00")])
 def test_what_is_not_paid_is_late_up_to_the_instant(as_of_s: int, amount: str) -> None:
     assert interest(as_of_s=as_of_s) == sure(amount)
@@ -117,6 +123,14 @@ def test_what_both_tell_of_is_one_payment_as_the_receiver_has_it() -> None:
         paid(june(13), "100000", reference="7"),
     )
     assert interest(*named) == sure("150.00")
+    parts = paid(june(5), "40000", reference="9"), paid(june(9), "60000", reference="9")
+    assert fees(*parts).left == sure("0.00")
+    hers = (
+        paid(june(4), "40000", LESSEE, reference="9"),
+        paid(june(8), "60000", LESSEE, reference="9"),
+    )
+    assert fees(*parts, *hers, *parts).left == sure("0.00")
+    assert [one.amount for one in fees(*hers, *parts).lines] == ["40000.00", "60000.00"]
     twice = paid(june(12), "50000"), paid(june(12), "50000", reference="8")
     assert fees(*twice).left == sure("0.00")
 
@@ -196,8 +210,8 @@ def test_the_word_of_who_did_not_receive_it_is_open() -> None:
 
 def test_a_deposit_is_due_on_its_day() -> None:
     terms = {"amount": "34500", "return_days": "30", "due": "2026-06-20"}
-    assert deposit(deposit=terms, as_of_s=june(21, 0)).missing == sure("0.00")
-    assert deposit(deposit=terms, as_of_s=june(21, 1)).missing == sure("34500.00")
+    assert deposit(deposit=terms, as_of_s=june(21, 0) - 1).missing == sure("0.00")
+    assert deposit(deposit=terms, as_of_s=june(21, 0)).missing == sure("34500.00")
 
 
 def test_it_is_to_be_returned_in_its_days_after_the_term() -> None:
