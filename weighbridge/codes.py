@@ -92,6 +92,7 @@ Flag = Literal[
     "gpu_claimed_elsewhere",
     "gpu_identity_changed",
     "heard_late",
+    "highest_of_many_readings",
     "judging_failed",
     "key_revoked",
     "key_shared",

@@ -605,6 +605,10 @@ WORDS: Mapping[str, Word] = {
         "The calendar of working days does not know a year that is counted here: between none and all of its days.",
         "工作日历未涵盖所计年份：按零日至全部日数的区间列示。",
     ),
+    "flag.highest_of_many_readings": Word(
+        "Held time can be read in too many ways to try each: the highest amount may be more than any of them gives.",
+        "未决时间的可能认定方式过多，未逐一计算：所列最高金额可能高于任何一种认定的结果。",
+    ),
     "flag.cap_applied": Word("A cap of the contract cut an amount.", "金额受合同上限限制。"),
     "flag.below_minimum_credit": Word(
         "A credit was below the least that is issued.", "服务赔偿低于最低发放额。"

@@ -183,13 +183,19 @@ def held_cases(draw: st.DrawFn) -> tuple[Json, Json]:
         "unknown": "hold",
         "excluded_causes": [],
         "concurrent_cause": "exclusion_wins",
-        "maintenance": {"min_notice_s": 0, "cap_s_per_period": 0},
+        "maintenance": {
+            "min_notice_s": 0,
+            "cap_s_per_period": draw(st.sampled_from([0, 400, DAY])),
+        },
         "credit": draw(st.sampled_from(kinds)) | {"owed_when": "below_threshold"},
         "target": "0.9",
         "first_n_s": draw(st.sampled_from([0, 60, 600])),
         "first_n_per": "outage",
     }
-    return terms, {"intervals": found, "maintenance": []}
+    start = at - draw(st.integers(0, 3000))
+    window = {"id": "w", "units": "all", "from": text(start), "notified_at": text(start - DAY)}
+    window["to"] = text(start + draw(st.sampled_from([60, 600])))
+    return terms, {"intervals": found, "maintenance": draw(st.sampled_from([[], [window]]))}
 
 
 @settings(max_examples=60)

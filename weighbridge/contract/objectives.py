@@ -168,7 +168,10 @@ class Availability(Terms):
 
 class Unknown(Terms):
     """Who bears time that nobody saw. `hold` reports a range and leaves it to the burden of proof: the least and the
-    most that a credit gives over all readings, in each of which every held stretch, as a whole, was up or down."""
+    most that a credit gives over all readings, in each of which every held stretch, as a whole, was up or down.
+
+    Of a credit by outages that is owed under a missed objective alone, the most of a unit with over 50 stretches is
+    that of all readings, met or not: it may be too high, never too low; `highest_of_many_readings` is its flag."""
 
     policy: Policy = clause("What unknown time counts as. No default.")
     by_cause: Mapping[Name, Policy] = clause("Other policies for named causes.", default={})

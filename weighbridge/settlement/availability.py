@@ -29,9 +29,15 @@ from weighbridge.settlement.intervals import (
     union,
 )
 from weighbridge.settlement.maintenance import admitted
+from weighbridge.settlement.outage_values import (
+    JudgedTime,
+    OutageRules,
+    OutageValue,
+    StartedMinutes,
+)
 from weighbridge.settlement.period_labels import margin_s, periods_around
 from weighbridge.settlement.periods import Period, served_part_s
-from weighbridge.settlement.readings import cut, readings, unbeaten
+from weighbridge.settlement.readings import BadTimes, Weighed, cut, few, readings
 from weighbridge.settlement.record import Record, Span, Window
 from weighbridge.settlement.rolling import Breach, Rolling
 
@@ -99,69 +105,76 @@ class BadTime:
     excluded: Intervals
 
 
-Worth = Callable[[Incident], Fraction | int]
+Worth = Callable[[OutageRules], OutageValue]
 
 
 @dataclass(frozen=True, slots=True)
-class Joint:
-    """One reading of all parts: the outages of each, what they are worth together, and their bad time."""
+class Joint(Weighed):
+    """One reading of all parts: the outages of each."""
 
-    worth: Fraction | int = 0
-    bad_s: int = 0
     parts: tuple[tuple[Incident, ...], ...] = ()
+
+    def beside(self, other: "Joint") -> "Joint":
+        """Of the parts of both."""
+        return Joint(
+            self.worth + other.worth,
+            self.bad_s + other.bad_s,
+            self.own_bad_s + other.own_bad_s,
+            self.parts + other.parts,
+        )
 
 
 @dataclass(frozen=True)
 class Readings:
     """Every way to read held time. `parts`: bad time with all of it down, and with all of it up; it changes at `edges`.
 
-    `incident`: an outage, with the time that is excluded, as it is judged. `counted_s`: the bad seconds of one;
-    `availability`: where so many count together.
+    `rules`: how any outage is judged, with the time that is excluded; `incident`: one of them. `counted_s`: the bad
+    seconds of one; `parted`: where outages apart may have more; `availability`: where so many count together.
     """
 
     parts: tuple[tuple[BadTime, BadTime], ...]
     edges: frozenset[int]
     gap_s: int
+    rules: Callable[[Intervals], OutageRules]
     incident: Callable[[Interval, Intervals], Incident]
     counted_s: Callable[[tuple[Incident, ...]], int]
+    parted: Worth | None
     availability: Callable[[int], Fraction]
 
     def incidents(
         self, worth: Worth, *, most: bool, owed: Callable[[int], bool] | None = None
-    ) -> tuple[tuple[Incident, ...], ...]:
+    ) -> tuple[tuple[tuple[Incident, ...], ...], bool]:
         """Of each part the outages of the reading in which they are worth the most together, or the least.
 
-        `owed`: of the readings whose bad time it takes alone, of which the one with the most is one.
+        `owed`: of the readings whose bad time it takes alone, of which the one with the most is one. And whether no
+        other reading that it takes is known to be worth more: where they are many, its bad time may be too little.
         """
         found = [Joint()]
         for part in self.parts:
             mine = list(self._of(*part, worth, most=most, weighed=owed is not None))
-            sums = (
-                Joint(one.worth + other.worth, one.bad_s + other.bad_s, one.parts + other.parts)
-                for one in found
-                for other in mine
-            )
-            found = unbeaten(sums, most=most)
-        chosen = (one for one in found if owed is None or owed(one.bad_s))
-        return next(chosen, found[-1]).parts
+            found = few((one.beside(other) for one in found for other in mine), most=most)
+        if owed is None:
+            return found[0].parts, True
+        chosen = next((one for one in found if owed(one.bad_s)), found[-1])
+        return chosen.parts, owed(chosen.own_bad_s) or not owed(chosen.bad_s)
 
     def _of(
         self, down: BadTime, up: BadTime, worth: Worth, *, most: bool, weighed: bool
     ) -> Iterator[Joint]:
         excluded = (down if most else up).excluded
+        rules = self.rules(excluded)
 
-        def judged(outage: Interval) -> tuple[Fraction | int, int]:
+        def bad_s(outage: Interval) -> int:
             one = self.incident(outage, excluded)
-            if not one.inside:
-                return 0, 0
-            return worth(one), self.counted_s((one,)) if weighed else 0
+            return self.counted_s((one,)) if one.inside else 0
 
+        bad = BadTimes(bad_s, self.parted and self.parted(rules)) if weighed else None
         sure = intersection(down.down, up.down)
         held = cut(subtraction(down.down, sure), self.edges)
-        for reading in readings(sure, held, self.gap_s, judged, most=most):
+        for reading in readings(sure, held, self.gap_s, worth(rules), bad, most=most):
             every = (self.incident(outage, excluded) for outage in reading.outages())
             inside = tuple(one for one in every if one.inside)
-            yield Joint(reading.worth, reading.bad_s, (inside,))
+            yield Joint(reading.worth, reading.bad_s, reading.own_bad_s, (inside,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,8 +362,10 @@ class Measurement:
             pairs,
             edges,
             self.objective.counting.merge_gap_s,
+            self._outage_rules,
             self._incident,
             self._by_granularity_s,
+            StartedMinutes if self.objective.counting.granularity in APART else None,
             availability,
         )
 
@@ -441,7 +456,7 @@ class Measurement:
             return self._moving(self.objective.window_s, incidents, excluded)
         seen = self._counted_bad_s(incidents, parts)
         if readings is not None and self.objective.counting.granularity in APART:
-            chosen = readings.incidents(lambda one: self._by_granularity_s((one,)), most=most)
+            chosen, _ = readings.incidents(StartedMinutes, most=most)
             incidents = list(map(self._marked, chosen, parts, sure))
             seen = sum(map(self._by_granularity_s, incidents))
         bad = sum(total(clip(part.down, self.served)) for part in parts)
@@ -562,22 +577,28 @@ class Measurement:
         )
 
     def _incident(self, outage: Interval, excluded: Intervals) -> Incident:
-        rest = union((self._shaved_s(outage),))
+        rest = union(((outage[0] + self._free_s, outage[1]),))
         judged = subtraction(rest, excluded)
         inside, start = clip(judged, self.reach_s), self.reach_s[0]
         before_s = total(clip(judged, (min(self.service[0], start), start)))
-        return Incident(outage, inside, self._long_enough(outage), before_s)
+        return Incident(outage, inside, self._long_enough(outage[1] - outage[0]), before_s)
 
-    def _long_enough(self, outage: Interval) -> bool:
+    def _outage_rules(self, excluded: Intervals) -> OutageRules:
+        """As `_incident` judges each."""
+        start, end = self.reach_s
+        judged = subtraction(union(((min(self.service[0], start), end),)), excluded)
+        return OutageRules(JudgedTime(judged), start, self._free_s, self._long_enough)
+
+    def _long_enough(self, length: int) -> bool:
         minimum = self.objective.counting.min_outage
-        length = outage[1] - outage[0]
         if minimum is None:
             return True
         return length > minimum.seconds or (minimum.op == ">=" and length == minimum.seconds)
 
-    def _shaved_s(self, outage: Interval) -> Interval:
-        free = self.objective.first_n_s if self.objective.first_n_per == "outage" else 0
-        return (outage[0] + free, outage[1])
+    @property
+    def _free_s(self) -> int:
+        """Of each outage."""
+        return self.objective.first_n_s if self.objective.first_n_per == "outage" else 0
 
     def _counted_bad_s(
         self, incidents: Sequence[tuple[Incident, ...]], parts: Sequence[BadTime]

@@ -29,9 +29,10 @@ from weighbridge.contract.money import (
     Tiers,
 )
 from weighbridge.contract.numerals import exact_text
-from weighbridge.settlement.availability import Incident, Outcome
+from weighbridge.settlement.availability import Incident, Outcome, Worth
 from weighbridge.settlement.intervals import Interval, clip, total, union
 from weighbridge.settlement.money import rounded
+from weighbridge.settlement.outage_values import PaidByEvent, PaidBySecond
 from weighbridge.settlement.periods import HOUR_S, Period, instant_text, local_hours
 
 Fact = int | str | tuple[str, ...]
@@ -129,8 +130,6 @@ class Line:
 NOTHING_DUE = Fraction(0)
 HOURS = "hours_not_charged"
 """The fact of a credit that says which."""
-MANY = 10**9
-"""More outages than a period has seconds for."""
 
 
 def rounding_of(contract: Contract, objective: str) -> RoundShare | None:
@@ -172,22 +171,18 @@ def facts_of(
     )
 
 
-def worth(credit: Judged, period: Period) -> Callable[[Incident], Fraction] | None:
+def worth(credit: Judged, period: Period) -> Worth | None:
     """What each outage adds to a credit that less bad time may earn more of, since it parts outages; None: no such."""
     match credit:
         case OutageMultiple():
-            return partial(_of_incident, credit)
+            price = Fraction(credit.hour_price) * credit.multiple / HOUR_S
+            cap = None if credit.incident_cap is None else Fraction(credit.incident_cap)
+            return partial(PaidBySecond, second_price=price, cap=cap)
         case PerEvent():
-            return partial(_of_event, credit, period)
+            longer = credit.longer_than_s
+            return partial(PaidByEvent, period_start_s=period.start_s, longer_than_s=longer)
         case _:
             return None
-
-
-def _of_event(credit: PerEvent, period: Period, incident: Incident) -> Fraction:
-    """One that is long enough is worth more than any number of others, which only count."""
-    if not incident.counted or not _begins_in(period, incident):
-        return NOTHING_DUE
-    return Fraction(1 + MANY * _is_long(credit, incident))
 
 
 def earn(credit: Judged, facts: CreditInputs) -> Earned:

@@ -344,12 +344,15 @@ class PartSettlement:
             day_fee=whole / self.days,
             second_fee=whole / (self.whole.seconds * units),
         )
-        adds = worth(credit, self.period)
+        adds, exact = worth(credit, self.period), True
         if one.readings is not None and adds is not None:
             owed = self._owed_by(credit, one, facts) if most else None
-            chosen = one.readings.incidents(adds, most=most, owed=owed)
+            chosen, exact = one.readings.incidents(adds, most=most, owed=owed)
             facts = replace(facts, incidents=tuple(chain.from_iterable(chosen)))
-        return capped(credit, one.unit, base, earn(credit, facts), before.amount)
+        earned = earn(credit, facts)
+        if not exact and earned.exact:
+            earned = replace(earned, flags=(*earned.flags, "highest_of_many_readings"))
+        return capped(credit, one.unit, base, earned, before.amount)
 
     def _owed_by(
         self, credit: Judged, one: Measure, facts: CreditInputs

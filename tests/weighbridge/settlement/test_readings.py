@@ -1,12 +1,15 @@
 """Held time is read in every way, each stretch as a whole: what is owed lies from the least to the most of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise, product
+from time import process_time
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -15,8 +18,18 @@ from hypothesis import strategies as st
 from tests.weighbridge.written import contract_of
 from weighbridge.contract import Contract
 from weighbridge.judge.ledger import State
-from weighbridge.settlement.intervals import Interval, merge
+from weighbridge.settlement.intervals import Interval, merge, subtraction, union
+from weighbridge.settlement.outage_values import (
+    JudgedTime,
+    OutageRules,
+    OutageValue,
+    PaidByEvent,
+    PaidBySecond,
+    StartedMinutes,
+    worth_of,
+)
 from weighbridge.settlement.periods import calendar_month
+from weighbridge.settlement.readings import BadTimes
 from weighbridge.settlement.readings import readings as best_readings
 from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.results import Settlement
@@ -195,42 +208,74 @@ def test_more_lost_time_never_costs_less(spans: list[Span], kind: str, minute: i
     assert (before.lowest, before.highest) <= (after.lowest, after.highest)
 
 
-@settings(max_examples=150, deadline=None)
+@st.composite
+def rules(draw: st.DrawFn) -> OutageRules:
+    """Of time from -20 to 200 what is not excluded is judged; outages begin to matter at 0."""
+    excluded = draw(st.lists(st.tuples(st.integers(-20, 200), st.integers(1, 9)), max_size=4))
+    judged = subtraction(((-20, 200),), union((at, at + length) for at, length in excluded))
+    least = draw(st.integers(0, 9))
+    return OutageRules(
+        JudgedTime(judged), 0, draw(st.sampled_from([0, 0, 3])), lambda length: length >= least
+    )
+
+
+VALUES: list[Callable[[OutageRules], OutageValue]] = [
+    StartedMinutes,
+    partial(PaidBySecond, second_price=Fraction(3, 7), cap=None),
+    partial(PaidBySecond, second_price=Fraction(3, 7), cap=Fraction(4)),
+    partial(PaidByEvent, period_start_s=0, longer_than_s=None),
+    partial(PaidByEvent, period_start_s=0, longer_than_s=9),
+]
+
+
+@settings(max_examples=250, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.integers(1, 9), st.integers(0, 5), st.booleans()), min_size=1, max_size=9
+        st.tuples(st.integers(1, 30) | st.just(60), st.integers(0, 5), st.booleans()),
+        min_size=1,
+        max_size=9,
     ),
+    st.sampled_from([0, -15]),
     st.integers(0, 4),
-    st.integers(1, 30),
+    rules(),
+    st.sampled_from(VALUES),
     st.booleans(),
 )
 def test_the_outages_are_those_of_a_best_reading(
-    drawn: list[tuple[int, int, bool]], gap: int, most_worth: int, most: bool
+    drawn: list[tuple[int, int, bool]],
+    first: int,
+    gap: int,
+    judged: OutageRules,
+    paid: Callable[[OutageRules], OutageValue],
+    most: bool,
 ) -> None:
-    """Tried one by one: an outage is worth its length up to a limit."""
-    edges = [0]
+    """Tried one by one. Weighed by their bad time too, or where they are many, the best by worth is no other."""
+    edges, value = [first], paid(judged)
     for length, apart, _ in drawn:
         edges += [edges[-1] + apart, edges[-1] + apart + length]
     pieces = list(pairwise(edges))[1::2]
     sure = tuple(piece for piece, (_, _, known) in zip(pieces, drawn, strict=True) if known)
     held = tuple(piece for piece in pieces if piece not in sure)
 
-    def worth(outage: Interval) -> int:
-        return min(most_worth, outage[1] - outage[0])
-
-    def together(found: Sequence[Interval]) -> int:
-        return sum(map(worth, found))
+    def together(found: Sequence[Interval]) -> Fraction | int:
+        return sum(worth_of(value, one) for one in found)
 
     every = [
-        together(
-            merge(
-                sorted([*sure, *(one for one, bad in zip(held, chosen, strict=True) if bad)]), gap
-            )
-        )
+        merge(sorted([*sure, *(one for one, bad in zip(held, chosen, strict=True) if bad)]), gap)
         for chosen in product((True, False), repeat=len(held))
     ]
-    found = best_readings(sure, held, gap, lambda one: (worth(one), 0), most=most)
-    assert [together(one.outages()) for one in found] == [(max if most else min)(every)]
+    best = (max if most else min)(map(together, every))
+    found = best_readings(sure, held, gap, value, most=most)
+    assert [together(one.outages()) for one in found] == [best]
+    assert found[0].outages() in every
+    minutes = StartedMinutes(judged)
+    bad = BadTimes(lambda outage: int(worth_of(minutes, outage)), minutes)
+    assert best_readings(sure, held, gap, value, bad, most=most)[0].worth == best
+    with patch("weighbridge.settlement.readings.MOST_PIECES", 0):
+        (many,) = best_readings(sure, held, gap, value, bad, most=most)
+    assert many.worth == together(many.outages()) == best
+    assert many.own_bad_s == sum(worth_of(minutes, one) for one in many.outages())
+    assert many.bad_s == max(sum(worth_of(minutes, one) for one in reading) for reading in every)
 
 
 def test_many_stretches_between_outages_are_read_in_reasonable_time() -> None:
@@ -243,6 +288,49 @@ def test_many_stretches_between_outages_are_read_in_reasonable_time() -> None:
     assert found.lowest == 100
     assert found.highest == 10_100
     assert found.results[0].worst.outcome.downtime_s == 201_000
+
+
+def flapping(number: int, *, sure: bool) -> list[Span]:
+    """Unseen for a second less than each minute, and, where some is sure, down each other time."""
+    return [
+        Span("n1", State.DOWN if sure and minute % 2 else State.UNKNOWN, at_s + 1, at_s + 60)
+        for minute, at_s in enumerate(range(FIRST, FIRST + number * 60, 60))
+    ]
+
+
+GAP = {"counting": {"merge_gap_s": "30"}}
+CEIL = {"counting": {"merge_gap_s": "30", "granularity": "outage_minutes_ceil"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "promise"),
+    [("capped", GAP), ("missed-capped", GAP), ("each", GAP), ("linear", CEIL), ("missed", CEIL)],
+)
+@pytest.mark.parametrize("sure", [False, True])
+def test_a_node_that_flaps_each_minute_is_settled_in_time_that_grows_with_its_stretches(
+    kind: str, promise: dict[str, Any], sure: bool
+) -> None:
+    terms = contract(PAID[kind], promise)
+
+    def cpu_s(number: int) -> float:
+        spans, before = flapping(number, sure=sure), process_time()
+        settled(terms, spans)
+        return process_time() - before
+
+    few, many = (min(cpu_s(number) for _ in range(3)) for number in (500, 2000))
+    assert many <= 6 * few, "four times as many; their square would be sixteen times"
+
+
+def test_the_most_of_many_readings_may_be_too_high_and_says_so() -> None:
+    """Two minutes and a minute's pause earn more than all as one, which alone misses the lower target."""
+    paid = PAID["missed-capped"] | {"multiple": "60", "incident_cap": "20"}
+    few, many = (
+        settled(contract(paid, GAP | {"target": target}), flapping(1000, sure=False))
+        for target in ("0.9999", "0.98")
+    )
+    assert few.flags == ()
+    assert many.flags == ("highest_of_many_readings",)
+    assert many.highest == few.highest
 
 
 # --- what a minimum hides
