@@ -36,6 +36,7 @@ from collector.api.exposition import Exposition, Sample
 from collector.api.guesses import Guesses
 from collector.api.log import LogApi
 from collector.api.notices import NoticesApi
+from collector.api.openid import Provider
 from collector.api.routes import Route, described
 from collector.api.sessions import Sessions
 from collector.api.statements import SettlementApi
@@ -411,11 +412,19 @@ def _routes(
             DevicePlots(Readings(store.log, store.index, committer.ring), recent, store.ledger),
         ),
         Runbooks(),
-        LoginPage(shell, components.sessions, Guesses(time.monotonic)),
         NoticePages(shell, components.statements, committer),
+        LoginPage(
+            shell, components.sessions, Guesses(time.monotonic), _provider(components.config)
+        ),
     )
     routes = [route for one in served for route in one.routes()]
     return described([*routes, *clocks.routes(committer.enter)], __version__)
+
+
+def _provider(config: CollectorConfig) -> Provider | None:
+    if config.openid is None:
+        return None
+    return Provider(config.openid, lambda: wall_us() // 1_000_000, time.monotonic)
 
 
 def _own(components: Components, ingest: Ingest) -> Iterator[Sample]:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from collector.api.access import Bearer, granted
+from collector.api.openid import ANSWER_PATH, OpenId, Rule
 from collector.attestation.verification import Verifier
 from collector.log.budgets import HOURLY, Costs
 from collector.log.ingest import Limits
@@ -44,6 +45,30 @@ class WitnessSettings(Model):
 
     vkey: Annotated[str, Field(max_length=4096)]
     url: Text | None = None
+
+
+class GrantSettings(Model):
+    """Whoever has `value` in this claim (the whole, or one of a list) has these roles."""
+
+    claim: Text
+    value: Text
+    role: Text | list[Text]
+
+
+class OpenIdSettings(Model):
+    """A provider of OpenID Connect. `secret_file`: of the client, beside this file; `ca`: the provider's, if its own.
+
+    `url`: where people open the pages, if elsewhere than agents reach the collector.
+    """
+
+    issuer: Text
+    client_id: Text
+    secret_file: Text | None = None
+    url: Text | None = None
+    name: Text | None = None
+    scopes: list[Text] = Field(default_factory=lambda: ["openid", "profile", "email"])
+    ca: Text | None = None
+    grants: list[GrantSettings] = Field(min_length=1)
 
 
 class LimitSettings(Model):
@@ -121,6 +146,7 @@ class Settings(Model):
     remote_write: RemoteWriteSettings | None = None
     otlp: OtlpSettings | None = None
     attestation: AttestationSettings | None = None
+    openid: OpenIdSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +192,7 @@ class CollectorConfig:
     remote_write: Receiver | None
     otlp: Receiver | None
     attestation: Verifier | None
+    openid: OpenId | None
 
     @property
     def keys(self) -> Path:
@@ -224,6 +251,7 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
         remote_write=_receiver(file, "remote_write", settings.remote_write),
         otlp=_receiver(file, "otlp", settings.otlp),
         attestation=_verifier(file, settings.attestation),
+        openid=_openid(file, settings.openid, settings.url),
     )
 
 
@@ -324,8 +352,52 @@ def _tokens(file: Path, tokens: list[TokenSettings]) -> dict[str, Bearer]:
     bearers = {}
     for number, token in enumerate(tokens):
         try:
-            roles = [token.role] if isinstance(token.role, str) else token.role
-            bearers[token.sha256] = granted(roles, token.name)
+            bearers[token.sha256] = granted(_several(token.role), token.name)
         except ValueError as error:
             raise ConfigError(f"{file}: tokens.{number}.role: {error}") from error
     return bearers
+
+
+def _several(role: str | list[str]) -> list[str]:
+    return [role] if isinstance(role, str) else role
+
+
+def _openid(file: Path, settings: OpenIdSettings | None, url: str | None) -> OpenId | None:
+    if settings is None:
+        return None
+    url = settings.url or url
+    if url is None:
+        raise ConfigError(f"{file}: openid.url: say where people open the pages, or set url")
+    if not _is_guarded(settings.issuer):
+        raise ConfigError(f"{file}: openid.issuer: https, or http on loopback")
+    return OpenId(
+        settings.issuer,
+        settings.client_id,
+        None if settings.secret_file is None else _secret(file, settings.secret_file),
+        url.rstrip("/") + ANSWER_PATH,
+        settings.name or urlsplit(settings.issuer).hostname or settings.issuer,
+        tuple(settings.scopes),
+        tuple(_rule(file, number, grant) for number, grant in enumerate(settings.grants)),
+        None if settings.ca is None else file.parent / settings.ca,
+    )
+
+
+def _is_guarded(url: str) -> bool:
+    parts = urlsplit(url)
+    loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    return parts.scheme == "https" or (parts.scheme == "http" and loopback)
+
+
+def _secret(file: Path, name: str) -> str:
+    try:
+        return (file.parent / name).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: openid.secret_file: {error}") from error
+
+
+def _rule(file: Path, number: int, grant: GrantSettings) -> Rule:
+    try:
+        grants = granted(_several(grant.role)).grants
+    except ValueError as error:
+        raise ConfigError(f"{file}: openid.grants.{number}.role: {error}") from error
+    return Rule(grant.claim, grant.value, grants)

@@ -90,17 +90,24 @@ class Sessions:
             self._kept.popitem(last=False)
 
 
-def cookie_name(request: web.Request) -> str:
+def cookie_name(request: web.Request, name: str = COOKIE) -> str:
     """By TLS one that no other host's page and no plain answer can have set."""
-    return f"__Host-{COOKIE}" if request.app[GATE].secure(request) else COOKIE
+    return f"__Host-{name}" if request.app[GATE].secure(request) else name
 
 
 def hand_out(request: web.Request, answer: web.StreamResponse, session: Session | None) -> None:
     """The browser holds this login's name from now on, or none any more."""
+    keep_cookie(request, answer, COOKIE, None if session is None else session.key)
+
+
+def keep_cookie(
+    request: web.Request, answer: web.StreamResponse, name: str, value: str | None
+) -> None:
+    """The browser keeps it until it is closed, for us alone, out of reach of scripts; or no more."""
     answer.set_cookie(
-        cookie_name(request),
-        "" if session is None else session.key,
-        max_age=0 if session is None else None,
+        cookie_name(request, name),
+        value or "",
+        max_age=0 if value is None else None,
         path="/",
         httponly=True,
         samesite="Lax",

@@ -1,20 +1,33 @@
-"""Logging in by a token, and out again."""
+"""Logging in, by a token or by what a provider of OpenID Connect says, and out again."""
 
+import logging
 import re
-from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web
 
 from collector.api.access import ADMITTED, GATE, Bearer, client, require_own_site
 from collector.api.forms import form
 from collector.api.guesses import Guesses
+from collector.api.openid import (
+    ANSWER_PATH,
+    LOGIN_PATH,
+    Provider,
+    ProviderSilentError,
+    RefusedLoginError,
+)
 from collector.api.room import site
 from collector.api.routes import Access, Route
-from collector.api.sessions import Sessions, hand_out
+from collector.api.sessions import Sessions, cookie_name, hand_out, keep_cookie
 from collector.web.shell import LOGIN, Shell
+from weighbridge.wire.problems import Problem
 
-OWN = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]{0,2000}")
+OWN = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]{0,1000}")
 HTML = "text/html"
+WAY_COOKIE = "weighbridge-login"
+SILENT = 503
+
+log = logging.getLogger("weighbridge")
 
 
 def own_path(text: str) -> str:
@@ -23,43 +36,74 @@ def own_path(text: str) -> str:
 
 
 class LoginPage:
-    """The handlers over the logins of one collector."""
+    """The handlers over the logins of one collector. Without a `provider` people log in by token alone."""
 
-    def __init__(self, shell: Shell, sessions: Sessions, guesses: Guesses) -> None:
+    def __init__(
+        self, shell: Shell, sessions: Sessions, guesses: Guesses, provider: Provider | None = None
+    ) -> None:
         self._shell = shell
         self._sessions = sessions
         self._guesses = guesses
+        self._provider = provider
 
     def routes(self) -> tuple[Route, ...]:
         """Everything that logins need."""
-        asked = ("next", "lang")
-        known = Access.KNOWN
+        asked, answered = ("next", "lang"), ("code", "state", "iss", "error", "lang")
+        open_, known = Access.OPEN, Access.KNOWN
         return (
-            Route("GET", LOGIN, self.page, Access.OPEN, "Where people log in.", asked, HTML),
-            Route("POST", LOGIN, self.enter, Access.OPEN, "Log in by a token.", (), HTML),
+            Route("GET", LOGIN, self.page, open_, "Where people log in.", asked, HTML),
+            Route("POST", LOGIN, self.enter, open_, "Log in by a token.", (), HTML),
+            Route("GET", LOGIN_PATH, self.go, open_, "To the provider's login.", asked, HTML),
+            Route("GET", ANSWER_PATH, self.back, open_, "And back from it.", answered, HTML),
             Route("POST", "/logout", self.leave, known, "End this login.", (), HTML),
         )
 
     async def page(self, request: web.Request) -> web.Response:
-        return await self._asking(request, own_path(request.query.get("next", "/")))
+        return await self._asking(request, _goal(request))
 
     async def enter(self, request: web.Request) -> web.StreamResponse:
         """A token that is known begins a login; of wrong ones each address has so many."""
         require_own_site(request)
         sent = await form(request)
-        goal, address = own_path(sent.get("next", "/")), site(client(request))
-        wait = self._guesses.wait_seconds(address)
-        if wait:
-            answer = await self._asking(request, goal, status=429, wait_seconds=wait)
-            answer.headers["Retry-After"] = str(wait)
-            return answer
+        goal = own_path(sent.get("next", "/"))
+        if self._wait_seconds(request):
+            return await self._waiting(request, goal)
         token = sent.get("token", "").strip()
         bearer = request.app[GATE].bearer_of(token)
         if bearer is None:
             if token:
-                self._guesses.wrong(address)
-            return await self._asking(request, goal, status=401, unknown=True)
+                self._guesses.wrong(_address(request))
+            return await self._asking(request, goal, 401, "token_unknown")
         return self._begun(request, bearer, goal)
+
+    async def go(self, request: web.Request) -> web.StreamResponse:
+        """To the provider, and with a cookie for the way back."""
+        goal, provider = _goal(request), self._required()
+        try:
+            there, way = await provider.begin(goal)
+        except ProviderSilentError as error:
+            return await self._silent(request, goal, error)
+        answer = _sent_to(there)
+        keep_cookie(request, answer, WAY_COOKIE, way)
+        return answer
+
+    async def back(self, request: web.Request) -> web.StreamResponse:
+        """What the provider says of them decides. Answers that are not ones are guesses, as wrong tokens are."""
+        provider = self._required()
+        if self._wait_seconds(request):
+            return await self._waiting(request, "/")
+        way = request.cookies.get(cookie_name(request, WAY_COOKIE), "")
+        try:
+            bearer, goal = await provider.finish(request.query, way)
+        except ProviderSilentError as error:
+            return await self._silent(request, "/", error)
+        except RefusedLoginError as error:
+            self._guesses.wrong(_address(request))
+            log.warning("no login from %s: %s", client(request), error)
+            return await self._asking(request, "/", 403, "provider_refused", str(error))
+        answer = self._begun(request, bearer, goal)
+        keep_cookie(request, answer, WAY_COOKIE, None)
+        return answer
 
     async def leave(self, request: web.Request) -> web.StreamResponse:
         """The login of this browser is over."""
@@ -67,6 +111,11 @@ class LoginPage:
         answer = _sent_to(LOGIN)
         hand_out(request, answer, None)
         return answer
+
+    def _required(self) -> Provider:
+        if self._provider is None:
+            raise Problem("not_found", "no provider is configured: log in by token")
+        return self._provider
 
     def _begun(self, request: web.Request, bearer: Bearer, goal: str) -> web.StreamResponse:
         """A login of its own each time: a name that somebody else may know is never taken over."""
@@ -81,11 +130,42 @@ class LoginPage:
         if session is not None:
             self._sessions.end(session)
 
+    def _wait_seconds(self, request: web.Request) -> int:
+        return self._guesses.wait_seconds(_address(request))
+
+    async def _waiting(self, request: web.Request, goal: str) -> web.Response:
+        seconds = str(self._wait_seconds(request))
+        answer = await self._asking(request, goal, 429, "try_later", seconds)
+        answer.headers["Retry-After"] = seconds
+        return answer
+
+    async def _silent(self, request: web.Request, goal: str, error: Exception) -> web.Response:
+        log.warning("no login by the provider: %s", error)
+        return await self._asking(request, goal, SILENT, "provider_silent", self._required().label)
+
     async def _asking(
-        self, request: web.Request, goal: str, *, status: int = 200, **said: Any
+        self, request: web.Request, goal: str, status: int = 200, *told: str
     ) -> web.Response:
-        told: dict[str, Any] = {"goal": goal, "unknown": False, "wait_seconds": 0}
-        return await self._shell.page(request, "login.html", status=status, **told | said)
+        """The page, with what is to be told by a key of its words and their values."""
+        provided = None if self._provider is None else self._provider.label
+        asked = f"{LOGIN_PATH}?{urlencode({'next': goal})}"
+        return await self._shell.page(
+            request,
+            "login.html",
+            status=status,
+            goal=goal,
+            told=told,
+            provided=provided,
+            asked=asked,
+        )
+
+
+def _goal(request: web.Request) -> str:
+    return own_path(request.query.get("next", "/"))
+
+
+def _address(request: web.Request) -> str:
+    return site(client(request))
 
 
 def _sent_to(path: str) -> web.Response:

@@ -107,6 +107,8 @@ ROWS = {
     "GET /static/{file}": "!!!!!!!!",
     "GET /login": "!!!!!!!!",
     "POST /login": "--------",
+    "GET /login/openid": "00000000",
+    "GET /login/openid/answer": "00000000",
     "POST /logout": "--!!!!!!",
     "GET /v1/openapi.json": "!!!!!!!!",
 }

@@ -1,0 +1,257 @@
+"""OpenID Connect: who a provider says that somebody is, by an authorization code with PKCE.
+
+What a login on its way needs (state, nonce, verifier, where to go) lies encrypted in the browser's cookie: strangers
+who begin logins take no memory here. Keys are asked for at each login, so one that was rotated is known at once.
+"""
+
+import json
+import secrets
+import ssl
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from hmac import compare_digest
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus, urlencode
+
+import aiohttp
+from cryptography.fernet import Fernet, InvalidToken
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from collector.api.access import Bearer, Grant
+from collector.witnessing.asking import read_text
+from weighbridge.wire.signing import SignatureError
+
+ALGORITHMS = ("RS256", "PS256", "ES256")
+LEEWAY_SECONDS = 60
+"""What the provider's clock may differ from ours."""
+ON_THE_WAY_SECONDS = 600
+"""How long somebody may take at the provider."""
+DISCOVERED_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
+MOST_BYTES = 1 << 20
+SECRET_BYTES = 32
+LOGIN_PATH = "/login/openid"
+ANSWER_PATH = f"{LOGIN_PATH}/answer"
+
+
+class ProviderSilentError(Exception):
+    """The provider does not answer, or not as one. The message says how."""
+
+
+class RefusedLoginError(Exception):
+    """The provider answered, and nobody is logged in by it. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who has `value` in their claim (the whole of it, or one of a list) has these grants."""
+
+    claim: str
+    value: str
+    grants: frozenset[Grant]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenId:
+    """A provider as the configuration names it. `redirect`: where it sends people back; `authority`: its own CA."""
+
+    issuer: str
+    client: str
+    secret: str | None
+    redirect: str
+    label: str
+    scopes: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    authority: Path | None = None
+
+    def bearer(self, claims: Mapping[str, Any]) -> Bearer:
+        """Who has these claims. Raises RefusedLoginError where nothing is granted to them."""
+        grants = [grant for rule in self.rules if _has(claims, rule) for grant in rule.grants]
+        name = next((claims[one] for one in NAMES if isinstance(claims.get(one), str)), "")
+        if not grants:
+            raise RefusedLoginError(f"nothing here is granted to {name}")
+        return Bearer.of(*grants, person=name)
+
+
+NAMES = ("name", "preferred_username", "email", "sub")
+
+
+def _has(claims: Mapping[str, Any], rule: Rule) -> bool:
+    """An address counts only where the provider says that it is theirs."""
+    if rule.claim == "email" and claims.get("email_verified") is not True:
+        return False
+    shown = claims.get(rule.claim)
+    return rule.value in shown if isinstance(shown, list) else shown == rule.value
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A login on its way."""
+
+    state: str
+    nonce: str
+    verifier: str
+    goal: str
+
+
+class Provider:
+    """The provider. `wall_s` is the time of day; `clock`, in seconds, never goes back."""
+
+    def __init__(
+        self, config: OpenId, wall_s: Callable[[], int], clock: Callable[[], float]
+    ) -> None:
+        self.label = config.label
+        self._config = config
+        self._wall_s = wall_s
+        self._clock = clock
+        self._seal = Fernet(Fernet.generate_key())
+        self._discovered: tuple[float, Mapping[str, Any]] | None = None
+        path = config.authority
+        self._trust = True if path is None else ssl.create_default_context(cafile=path)
+
+    async def begin(self, goal: str) -> tuple[str, str]:
+        """Where a browser goes to log in, and the cookie for its way back. Raises ProviderSilentError."""
+        endpoint = (await self._discover())["authorization_endpoint"]
+        state, nonce, verifier = (secrets.token_urlsafe(SECRET_BYTES) for _ in range(3))
+        way = _Way(state, nonce, verifier, goal)
+        challenge = urlsafe_b64encode(sha256(way.verifier.encode()).digest()).rstrip(b"=").decode()
+        asked = {
+            "response_type": "code",
+            "client_id": self._config.client,
+            "redirect_uri": self._config.redirect,
+            "scope": " ".join(self._config.scopes),
+            "state": way.state,
+            "nonce": way.nonce,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+        sealed = self._seal.encrypt_at_time(json.dumps(asdict(way)).encode(), self._wall_s())
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}", sealed.decode()
+
+    async def finish(self, answer: Mapping[str, str], cookie: str) -> tuple[Bearer, str]:
+        """Who came back with this answer, and where they wanted to go.
+
+        Raises RefusedLoginError, ProviderSilentError.
+        """
+        way = self._opened(cookie)
+        if not compare_digest(answer.get("state", "").encode(), way.state.encode()):
+            raise RefusedLoginError("the answer is not one to this login")
+        if "error" in answer:
+            raise RefusedLoginError(f"the provider says {answer['error'][:100]}")
+        if answer.get("iss", self._config.issuer) != self._config.issuer:
+            raise RefusedLoginError("the answer is another provider's")
+        found = await self._discover()
+        tokens = await self._exchange(found, answer.get("code", ""), way.verifier)
+        keys = await self._json("GET", found["jwks_uri"])
+        claims = self._identity(tokens.get("id_token"), keys, way.nonce)
+        return self._config.bearer(await self._complete(found, tokens, claims)), way.goal
+
+    def _opened(self, cookie: str) -> _Way:
+        try:
+            shown = self._seal.decrypt_at_time(cookie, ON_THE_WAY_SECONDS, self._wall_s())
+        except InvalidToken as error:
+            raise RefusedLoginError("this login was not begun here, or too long ago") from error
+        return _Way(**json.loads(shown))
+
+    async def _exchange(
+        self, found: Mapping[str, Any], code: str, verifier: str
+    ) -> Mapping[str, Any]:
+        config = self._config
+        sent = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": config.redirect,
+            "code_verifier": verifier,
+        }
+        headers = {}
+        if config.secret is None:
+            sent["client_id"] = config.client
+        elif _secret_in_body(found):
+            sent |= {"client_id": config.client, "client_secret": config.secret}
+        else:
+            named = aiohttp.BasicAuth(quote_plus(config.client), quote_plus(config.secret))
+            headers["Authorization"] = named.encode()
+        return await self._json("POST", found["token_endpoint"], data=sent, headers=headers)
+
+    def _identity(self, token: object, keys: Any, nonce: str) -> dict[str, Any]:
+        """The claims of an ID token that is this provider's, for us, for this login, and of now."""
+        needed = jwt.JWTClaimsRegistry(
+            now=self._wall_s(),
+            leeway=LEEWAY_SECONDS,
+            iss={"essential": True, "value": self._config.issuer},
+            aud={"essential": True, "value": self._config.client},
+            azp={"value": self._config.client},
+            nonce={"essential": True, "value": nonce},
+            sub={"essential": True},
+            exp={"essential": True},
+            iat={"essential": True},
+        )
+        try:
+            decoded = jwt.decode(str(token), KeySet.import_key_set(keys), ALGORITHMS)
+            needed.validate(decoded.claims)
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            raise RefusedLoginError(f"the provider's word does not hold: {error}") from error
+        return dict(decoded.claims)
+
+    async def _complete(
+        self, found: Mapping[str, Any], tokens: Mapping[str, Any], claims: dict[str, Any]
+    ) -> Mapping[str, Any]:
+        """With what the provider tells of the same person only when it is asked; what is signed goes before."""
+        if "userinfo_endpoint" not in found:
+            return claims
+        headers = {"Authorization": f"Bearer {tokens.get('access_token')}"}
+        told = await self._json("GET", found["userinfo_endpoint"], headers=headers)
+        if told.get("sub") != claims["sub"]:
+            raise RefusedLoginError("the provider speaks of two people")
+        return {**told, **claims}
+
+    async def _discover(self) -> Mapping[str, Any]:
+        if self._discovered is not None and self._clock() < self._discovered[0]:
+            return self._discovered[1]
+        issuer = self._config.issuer
+        found = await self._json("GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+        if found.get("issuer") != issuer:
+            raise ProviderSilentError(f"{issuer} calls itself {found.get('issuer')}")
+        scheme = issuer.partition(":")[0]
+        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+            if not str(found.get(name)).startswith(("https://", f"{scheme}://")):
+                raise ProviderSilentError(f"{issuer} names no {name}")
+        self._discovered = self._clock() + DISCOVERED_SECONDS, found
+        return found
+
+    async def _json(self, method: str, url: str, **sent: Any) -> dict[str, Any]:
+        """What the provider answers. Raises RefusedLoginError where it refuses, ProviderSilentError for all else."""
+        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as client,
+                client.request(
+                    method, url, ssl=self._trust, allow_redirects=False, **sent
+                ) as answer,
+            ):
+                text = await read_text(answer, MOST_BYTES)
+            said = json.loads(text) if answer.ok else {}
+        except (
+            aiohttp.ClientError,
+            TimeoutError,
+            SignatureError,
+            ValueError,
+            RecursionError,
+        ) as error:
+            raise ProviderSilentError(f"{url}: {str(error) or 'no answer in time'}") from error
+        if 400 <= answer.status < 500:
+            raise RefusedLoginError(f"{url} answers {answer.status}")
+        if answer.status != 200 or not isinstance(said, dict):
+            raise ProviderSilentError(f"{url} answers {answer.status}")
+        return said
+
+
+def _secret_in_body(found: Mapping[str, Any]) -> bool:
+    """Whether the provider takes a secret only there; a header is what all take that say nothing."""
+    taken = found.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+    return "client_secret_basic" not in taken
