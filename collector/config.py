@@ -4,6 +4,7 @@ A key that is not known is an error, wherever it stands. Paths are relative to t
 """
 
 import ipaddress
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -378,8 +379,15 @@ def _openid(file: Path, settings: OpenIdSettings | None, url: str | None) -> Ope
         settings.name or urlsplit(settings.issuer).hostname or settings.issuer,
         tuple(settings.scopes),
         tuple(_rule(file, number, grant) for number, grant in enumerate(settings.grants)),
-        None if settings.ca is None else file.parent / settings.ca,
+        True if settings.ca is None else _trust(file, settings.ca),
     )
+
+
+def _trust(file: Path, name: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=file.parent / name)
+    except OSError as error:
+        raise ConfigError(f"{file}: openid.ca: {error}") from error
 
 
 def _is_guarded(url: str) -> bool:

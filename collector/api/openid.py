@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from hmac import compare_digest
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
@@ -58,7 +57,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class OpenId:
-    """A provider as the configuration names it. `redirect`: where it sends people back; `authority`: its own CA."""
+    """A provider as the configuration names it. `redirect`: where it sends people back; `trust`: whose certificates."""
 
     issuer: str
     client: str
@@ -67,7 +66,7 @@ class OpenId:
     label: str
     scopes: tuple[str, ...]
     rules: tuple[Rule, ...]
-    authority: Path | None = None
+    trust: ssl.SSLContext | bool = True
 
     def bearer(self, claims: Mapping[str, Any]) -> Bearer:
         """Who has these claims. Raises RefusedLoginError where nothing is granted to them."""
@@ -111,8 +110,6 @@ class Provider:
         self._clock = clock
         self._seal = Fernet(Fernet.generate_key())
         self._discovered: tuple[float, Mapping[str, Any]] | None = None
-        path = config.authority
-        self._trust = True if path is None else ssl.create_default_context(cafile=path)
 
     async def begin(self, goal: str) -> tuple[str, str]:
         """Where a browser goes to log in, and the cookie for its way back. Raises ProviderSilentError."""
@@ -139,7 +136,7 @@ class Provider:
         Raises RefusedLoginError, ProviderSilentError.
         """
         way = self._opened(cookie)
-        if not compare_digest(answer.get("state", "").encode(), way.state.encode()):
+        if not compare_digest(answer.get("state", "").encode(errors="replace"), way.state.encode()):
             raise RefusedLoginError("the answer is not one to this login")
         if "error" in answer:
             raise RefusedLoginError(f"the provider says {answer['error'][:100]}")
@@ -153,7 +150,9 @@ class Provider:
 
     def _opened(self, cookie: str) -> _Way:
         try:
-            shown = self._seal.decrypt_at_time(cookie, ON_THE_WAY_SECONDS, self._wall_s())
+            shown = self._seal.decrypt_at_time(
+                cookie.encode(errors="replace"), ON_THE_WAY_SECONDS, self._wall_s()
+            )
         except InvalidToken as error:
             raise RefusedLoginError("this login was not begun here, or too long ago") from error
         return _Way(**json.loads(shown))
@@ -231,7 +230,7 @@ class Provider:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as client,
                 client.request(
-                    method, url, ssl=self._trust, allow_redirects=False, **sent
+                    method, url, ssl=self._config.trust, allow_redirects=False, **sent
                 ) as answer,
             ):
                 text = await read_text(answer, MOST_BYTES)

@@ -22,7 +22,7 @@ from collector.api.sessions import Sessions, cookie_name, hand_out, keep_cookie
 from collector.web.shell import LOGIN, Shell
 from weighbridge.wire.problems import Problem
 
-OWN = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]{0,1000}")
+OWN = re.compile(r"/(?!/)[!-\[\]-~]{0,1000}")
 HTML = "text/html"
 WAY_COOKIE = "weighbridge-login"
 SILENT = 503

@@ -10,6 +10,13 @@ from weighbridge.judge.fleet import STALL_US
 from weighbridge.process.settings import ConfigError
 
 
+def openid(role: str = "admin", issuer: str = "https://id.example", **more: str) -> str:
+    keys = {"issuer": issuer, "client_id": "weighbridge"} | more
+    lines = [f'{name} = "{value}"' for name, value in keys.items()]
+    grants = f'grants = [{{claim = "sub", value = "7", role = "{role}"}}]'
+    return "\n".join(["[openid]", *lines, grants])
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "config.toml"
@@ -32,6 +39,19 @@ def test_defaults_are_closed(file: Path) -> None:
     assert not config.tls
     assert config.directory == file.parent
     assert load_config(file, {"WEIGHBRIDGE_LISTEN": "10.0.0.1:8470"}).tls
+
+
+def test_people_come_back_from_their_provider_to_where_they_open_the_pages(file: Path) -> None:
+    file.write_text(f'url = "https://agents.example:8470/"\n{openid()}')
+    config = load_config(file, {}).openid
+    assert config is not None
+    assert config.redirect == "https://agents.example:8470/login/openid/answer"
+    assert (config.label, config.secret, config.trust) == ("id.example", None, True)
+    file.write_text(openid(url="https://pages.example", name="Example"))
+    config = load_config(file, {}).openid
+    assert config is not None
+    assert config.redirect == "https://pages.example/login/openid/answer"
+    assert config.label == "Example"
 
 
 def test_the_slowest_tick_is_no_stall() -> None:
@@ -62,6 +82,14 @@ def test_the_slowest_tick_is_no_stall() -> None:
         ('listen = "127.0.0.1:-1"', "listen"),
         ('trusted_proxies = ["proxy"]', "trusted_proxies"),
         ("listen = ", "config.toml"),
+        (openid(), "openid.url: say where people open the pages"),
+        (openid(url="https://c.example", issuer="http://id.example"), "openid.issuer: https"),
+        (openid(url="https://c.example", secret_file="none"), "openid.secret_file: "),
+        (openid(url="https://c.example", ca="none.pem"), "openid.ca: "),
+        (openid(url="https://c.example", ca="config.toml"), "openid.ca: "),
+        (openid(url="https://c.example", role="king"), "openid.grants.0.role: "),
+        (openid(url="https://c.example", role="lessee"), "openid.grants.0.role: "),
+        ('[openid]\nissuer = "https://id.example"\nclient_id = "c"\ngrants = []', "openid.grants"),
     ],
 )
 def test_an_error_names_the_key(file: Path, text: str, named: str) -> None:

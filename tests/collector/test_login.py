@@ -12,6 +12,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from collector.api import sessions as kept
 from collector.api.access import GATE, Bearer, Gate, Session, granted, token_hash
+from collector.api.forms import FORM, MOST_FORM_BYTES
 from collector.api.guesses import MOST_ADDRESSES, MOST_GUESSES, SECONDS_EACH, Guesses
 from collector.api.sessions import IDLE_SECONDS, LIFE_SECONDS, MOST_OF_ONE, Sessions
 from collector.web.login import own_path
@@ -22,7 +23,6 @@ TOKENS = ", ".join(
     f'{{sha256 = "{token_hash(token)}", role = "{role}", name = "{role[0]}. <Name>"}}'
     for token, role in ROLES.items()
 )
-FORM = "application/x-www-form-urlencoded"
 BROWSER = {"Accept": "text/html,*/*"}
 
 
@@ -87,6 +87,11 @@ def test_a_program_is_told_that_it_needs_a_token_and_sent_nowhere(closed: Servin
         ("/\\elsewhere.example", "/"),
         ("/\t/elsewhere.example", "/"),
         ("/x\r\nSet-Cookie: a=b", "/"),
+        ("/合同", "/"),
+        ("/%E5%90%88", "/%E5%90%88"),
+        ("/x\\y", "/"),
+        ("/" + 1000 * "x", "/" + 1000 * "x"),
+        ("/" + 1001 * "x", "/"),
         ("https://elsewhere.example/", "/"),
         ("javascript:alert(1)", "/"),
         ("login", "/"),
@@ -95,6 +100,21 @@ def test_a_program_is_told_that_it_needs_a_token_and_sent_nowhere(closed: Servin
 )
 def test_a_login_leads_to_addresses_of_ours_alone(asked: str, goal: str) -> None:
     assert own_path(asked) == goal
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"token=a-token&x=%ff", 400),
+        (b"token=a-token" + 199 * b"&x", 303),
+        (b"token=a-token" + 200 * b"&x", 400),
+        (b"token=a-token&x=".ljust(MOST_FORM_BYTES, b"x"), 303),
+        (b"token=a-token&x=".ljust(MOST_FORM_BYTES + 1, b"x"), 413),
+    ],
+    ids=range(5),
+)
+def test_a_form_is_read_within_bounds(closed: Serving, sent: bytes, status: int) -> None:
+    assert closed.request("POST", "/login", sent, Content_Type=FORM).status == status
 
 
 def test_a_wrong_token_begins_nothing(closed: Serving) -> None:

@@ -209,7 +209,9 @@ REFUSED: list[tuple[Change, str]] = [
     (lambda way: way.answer.update(state="other"), "not one to this login"),
     (lambda way: way.answer.update(iss="https://elsewhere.example"), "another provider"),
     (lambda way: way.answer.update(error="access_denied"), "access_denied"),
+    (lambda way: way.answer.update(state="\ud800"), "not one to this login"),
     (lambda way: setattr(way, "cookie", "another"), "not begun here"),
+    (lambda way: setattr(way, "cookie", "合同\udcff"), "not begun here"),
 ]
 
 
