@@ -17,7 +17,7 @@ ACCESS: Mapping[str, Word] = {
         "Too many wrong tokens came from your address: try again in {} s.",
         "来自您所在地址的错误令牌过多，请在 {} 秒后重试。",
     ),
-    "log_in_by": Word("Log in by {}", "通过 {} 登录"),
+    "log_in_by": Word("Log in with {}", "通过 {} 登录"),
     "provider_silent": Word(
         "{} does not answer now: try again later, or log in by token.",
         "{} 目前无响应：请稍后重试，或使用令牌登录。",

@@ -311,6 +311,7 @@ Submitted = list[ContractAdded]
 TOKENS = {
     "alphas": granted(["lessee:L/alpha"]),
     "betas": granted(["lessee:L/beta"]),
+    "brokers": granted(["lessee:L/alpha", "provider:P/beta"]),
     "prometheus": granted(["ops"]),
     "root": granted(["admin"]),
 }

@@ -295,6 +295,15 @@ async def test_one_tenant_never_sees_what_is_anothers(client: Client, path: str)
     assert await refused(client, path, "betas") == (404, "not_found")
 
 
+async def test_who_has_several_contracts_sees_each_of_them_and_no_other(
+    client: Client, fleet: Any
+) -> None:
+    fleet.contracts["gamma"] = fleet.contracts["beta"]
+    seen = (await got(client, "/v1/contracts", "brokers"))["items"]
+    assert [row["contract"] for row in seen] == ["alpha", "beta"]
+    assert await refused(client, "/v1/contracts/gamma", "brokers") == (404, "not_found")
+
+
 async def test_lists_and_shared_nodes_show_a_tenant_their_part_alone(
     client: Client, fleet: Any
 ) -> None:
