@@ -76,6 +76,7 @@ from collector.storage.store import CorruptStore, StorageError, Store
 from collector.storage.stores import open_store
 from collector.tls import ServerCertificate, authority_hash
 from collector.web.device_plots import DevicePlots
+from collector.web.log_pages import LogPages, LogSource
 from collector.web.login import LoginPage
 from collector.web.notice_pages import NoticePages
 from collector.web.pages import Pages
@@ -410,12 +411,14 @@ def _routes(
             components.audits,
             lambda: components.judging.failure,
             DevicePlots(Readings(store.log, store.index, committer.ring), recent, store.ledger),
+            components.accounts,
         ),
         Runbooks(),
         NoticePages(shell, components.statements, committer),
         LoginPage(
             shell, components.sessions, Guesses(time.monotonic), _provider(components.config)
         ),
+        LogPages(shell, _log_source(components)),
     )
     routes = [route for one in served for route in one.routes()]
     return described([*routes, *clocks.routes(committer.enter)], __version__)
@@ -472,6 +475,18 @@ def _log_api(components: Components, ingest: Ingest, exposition: Exposition) -> 
         exposition.ingest.time,
         lambda: components.judging.failure,
         components.judging.remarks,
+    )
+
+
+def _log_source(components: Components) -> LogSource:
+    store, committer = components.store, components.committer
+    return LogSource(
+        store.log,
+        store.index,
+        committer.ring,
+        lambda: committer.head,
+        lambda: components.own.keys.newest,
+        components.rounds,
     )
 
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from fractions import Fraction
 
 from collector.background import beside
 from collector.judging.statements import StatementError, Statements, instant
@@ -29,11 +30,20 @@ Sample = tuple[Metric, Sequence[str], int | float]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One contract: its running month, and what can be claimed of the periods before."""
+    """One contract as of an instant: its running month and what that has `earned`, and what can be claimed of earlier
+    periods."""
 
     running: Statement | None
+    earned: Mapping[str, Fraction]
     claims: Sequence[Claimable]
     to_next_tier_s: int | None
+    as_of_s: int
+
+    @property
+    def open(self) -> list[Claimable]:
+        """What can be claimed still, the one whose time ends first before the others."""
+        left = [one for one in self.claims if one.standing == "open"]
+        return sorted(left, key=lambda one: (one.deadline is None, one.deadline or ""))
 
 
 class Accounts:
@@ -74,7 +84,12 @@ class Accounts:
             asked = self._statements.ask(name, period.label)
             running = await self._statements.apart(asked.bare)
             to_next = to_next_tier_s(contract, running)
-        return Account(running, await self.claims(name), to_next)
+        sums = {} if running is None else earned(running)
+        return Account(running, sums, await self.claims(name), to_next, now_s)
+
+    def known(self, name: str) -> Account | None:
+        """Of one contract; None while it was not worked out."""
+        return self._known.get(name)
 
     def _ended(self, contract: Contract) -> list[str]:
         now_s, term = self._statements.newest_s, term_of_s(contract)
@@ -103,7 +118,7 @@ def account_samples(name: str, account: Account, now_s: int) -> Iterator[Sample]
         yield metrics.CONTRACT_CONTRACTED, (name,), contracted
         delivered = sum(line.healthy_gpu_seconds for line in lines)
         yield metrics.CONTRACT_DELIVERED, (name,), delivered
-        for bound, amounts in earned(statement).items():
+        for bound, amounts in account.earned.items():
             labels = (name, statement.currency, bound)
             yield metrics.CONTRACT_CREDIT, labels, float(amounts)
         for (objective, unit), used in _clocks(statement).items():
@@ -112,11 +127,7 @@ def account_samples(name: str, account: Account, now_s: int) -> Iterator[Sample]
             yield metrics.CONTRACT_MAINTENANCE, (name, window), 1
     if account.to_next_tier_s is not None:
         yield metrics.CONTRACT_NEXT_TIER, (name,), account.to_next_tier_s
-    deadlines = [
-        instant(one.deadline)
-        for one in account.claims
-        if one.standing == "open" and one.deadline is not None
-    ]
+    deadlines = [instant(one.deadline) for one in account.open if one.deadline is not None]
     if deadlines:
         yield metrics.CONTRACT_CLAIM_DEADLINE, (name,), min(deadlines)
 

@@ -20,9 +20,10 @@ async def worst_first(found: Sequence[Finding]) -> list[Finding]:
     return await asyncio.to_thread(status.worst_first, found)
 
 
-def next_page(part: ListPage) -> str | None:
-    """The query that goes on after this part of a list."""
-    return None if part.after is None else "?" + urlencode({"after": part.after})
+def next_page(part: ListPage, **kept: str) -> str | None:
+    """The query that goes on after this part of a list; `kept`: what else it asked for."""
+    asked = {name: value for name, value in kept.items() if value}
+    return None if part.after is None else "?" + urlencode({**asked, "after": part.after})
 
 
 async def lately(fleet: Fleet, ledger: Ledger, contract: str, node: str | None) -> list[Row]:

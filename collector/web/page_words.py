@@ -23,8 +23,8 @@ PAGE: Mapping[str, Word] = {
     ),
     "times_utc": Word("All times are UTC.", "所有时间均为 UTC。"),
     "folded": Word(
-        "Shares are rounded down. Everything here is folded from one signed, append-only log: its head is at",
-        "百分比均向下取整。本页所有内容均由一份经签名、只可追加的日志推导而来：日志头见",
+        "Shares are rounded down. Everything here is folded from one signed, append-only log:",
+        "百分比均向下取整。本页所有内容均由一份经签名、只可追加的日志推导而来：",
     ),
     "same_as_json": Word("the same facts as JSON at", "相同数据的 JSON 接口见"),
     "simulated_badge": Word("SIMULATED", "模拟数据"),

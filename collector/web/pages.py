@@ -6,11 +6,12 @@ from collector.storage.store import Ledger
 from collector.web.contract_page import ContractPage
 from collector.web.device_plots import DevicePlots
 from collector.web.node_page import NodePage
-from collector.web.portfolio import Auditing, Failing, PortfolioPage
+from collector.web.portfolio import Accounting, Auditing, Failing, PortfolioPage
 from collector.web.shell import Shell
 
 HTML = "text/html"
 LIST = ("after", "limit", "lang")
+FOUND = ("q", "sort", *LIST)
 
 
 class Pages:
@@ -24,9 +25,10 @@ class Pages:
         audits: Auditing,
         stopped: Failing,
         plots: DevicePlots,
+        accounts: Accounting,
     ) -> None:
         self._shell = shell
-        self._portfolio = PortfolioPage(shell, fleet, audits, stopped)
+        self._portfolio = PortfolioPage(shell, fleet, audits, stopped, accounts)
         self._contract = ContractPage(shell, fleet, ledger)
         self._node = NodePage(shell, fleet, ledger, plots)
 
@@ -36,7 +38,7 @@ class Pages:
         one, node = "/contracts/{contract}", "/nodes/{node}"
         gpu = f"{node}/gpus/{{gpu}}"
         return (
-            Route("GET", "/", self._portfolio.index, read, "All contracts.", LIST, HTML),
+            Route("GET", "/", self._portfolio.index, read, "All contracts.", FOUND, HTML),
             Route("GET", one, self._contract.contract, read, "One contract.", LIST, HTML),
             Route("GET", "/audit", audit, read, "Red flags.", ("as_of", "lang"), HTML),
             Route("GET", node, self._node.node, read, "One node.", ("lang",), HTML),

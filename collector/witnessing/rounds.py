@@ -45,6 +45,19 @@ class Witness:
     url: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class WitnessTold:
+    """What is known of a witness: when it cosigned the head that is published (None: it did not, or states no time),
+    the newest size that it cosigned since the start, and why it does not cosign now."""
+
+    name: str
+    url: str | None
+    cosigned: bool
+    time_s: int | None
+    size: int
+    trouble: str
+
+
 class Rounds:
     """`published` is the head that everybody is shown, with the cosignatures that it has."""
 
@@ -76,6 +89,14 @@ class Rounds:
         """The name of each witness, and the size of the newest head that it cosigned since the start."""
         for text, witness in sorted(self._witnesses.items()):
             yield witness.key.name, self._sizes.get(text, 0)
+
+    def witnesses(self) -> Iterator[WitnessTold]:
+        """Each that the configuration names, by its name."""
+        times = {one.key: one.time_s for one in signatures(self.published.note, self._keys())}
+        for text, witness in sorted(self._witnesses.items()):
+            key, trouble = witness.key, self._troubles.get(text, "")
+            told = (key.name, witness.url, key in times, times.get(key))
+            yield WitnessTold(*told, self._sizes.get(text, 0), trouble)
 
     def take(self, note: str) -> int:
         """Cosignatures of the pending head, as a note that has them; how many known witnesses' it lacked until now.

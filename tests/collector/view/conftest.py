@@ -19,6 +19,7 @@ from collector.api.guesses import Guesses
 from collector.api.routes import described
 from collector.api.sessions import Sessions
 from collector.app import problems
+from collector.judging.claimable import Account
 from collector.judging.current_figures import Figures
 from collector.storage.store import FindingPage, StoreInfo
 from collector.web.device_plots import DevicePlots
@@ -157,6 +158,7 @@ class ScriptedFleet:
     verdicts: dict[str, Literal["MET", "BREACHED", "UNKNOWN"]] = field(default_factory=dict)
     spent: dict[str, dict[str, int]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
+    worked: dict[str, Account] = field(default_factory=dict)
 
     def observers(self, node: str) -> Sequence[NodeState]:
         sides = (self.nodes.get(node), self.lessees.get(node))
@@ -276,6 +278,16 @@ class ScriptedAudits:
         return audit(Portfolio((as_of_s or 0) * 1_000_000, asked), simulated=False)
 
 
+class ScriptedAccounts:
+    """`collector.judging.claimable.Accounts`, as the fleet's script has them."""
+
+    def __init__(self, worked: Mapping[str, Account]) -> None:
+        self._worked = worked
+
+    def known(self, name: str) -> Account | None:
+        return self._worked.get(name)
+
+
 class ScriptedReadings:
     """`collector.web.readings.Readings`: 100 to 300 watts on each device, hour by hour, and nothing in every sixth."""
 
@@ -341,7 +353,8 @@ async def served(
     info = StoreInfo(f"{SIMULATED if simulation else 'weighbridge/'}test")
     shell = Shell(info, lambda: fleet.now_us)
     plots = DevicePlots(ScriptedReadings(), fleet, ledger)
-    pages = Pages(shell, fleet, ledger, ScriptedAudits(), lambda: stopped, plots)
+    accounts = ScriptedAccounts(fleet.worked)
+    pages = Pages(shell, fleet, ledger, ScriptedAudits(), lambda: stopped, plots, accounts)
     application = web.Application(middlewares=[shell.refusals, problems])
     application[GATE] = gate
     application[BODIES] = Bodies(1 << 20, 8 << 20, 20, 20)

@@ -1,6 +1,8 @@
 """The pages: what people read is there, escaped, and comes from nowhere else."""
 
 import re
+from dataclasses import replace
+from fractions import Fraction
 from html.parser import HTMLParser
 from typing import Any
 
@@ -10,18 +12,21 @@ from aiohttp.test_utils import TestClient
 
 from collector.api.routes import Access
 from collector.documents.spelling import percent, span, utc
+from collector.judging.claimable import Account
 from collector.web import timeline
 from collector.web.runbooks import Runbooks
+from tests.collector.statements.examples import ordinary
 from tests.collector.view.conftest import finding
 from weighbridge.catalogue.findings import meanings
 from weighbridge.judge.ledger import Row, State
+from weighbridge.settlement.worth import Claimable
 from weighbridge.wire.driver_words import COUNTED
 from weighbridge.wire.report import Facts, Reason
 
 Client = TestClient[web.Request, web.Application]
 GPU = "/nodes/a1/gpus/GPU-1"
 PAGES = ("/", "/contracts/alpha", "/contracts/beta", "/nodes/a1", "/nodes/a2", GPU)
-VOID = {"meta", "link", "br"}
+VOID = {"meta", "link", "br", "input"}
 MINUTE_US = 60_000_000
 NOW_US = 1_790_000_000_000_000
 
@@ -262,7 +267,7 @@ async def test_nothing_comes_from_elsewhere_and_nothing_runs(client: Client, pag
 @each_page
 async def test_every_link_leads_somewhere(client: Client, page: str) -> None:
     _, reader = await read(client, page)
-    elsewhere = ("/v1/log/head",)
+    elsewhere = ("/log",)
     links = {value for tag, name, value in reader.attributes if (tag, name) == ("a", "href")}
     for link in links - set(elsewhere):
         async with client.get(str(link)) as response:
@@ -330,6 +335,56 @@ async def test_many_contracts_are_paged_and_all_are_counted(client: Client, flee
     text, _ = await read(client, "/?after=%5B1%2C+%22c47%22%5D")
     assert "c48" in text
     assert "c47 " not in text
+
+
+def account(name: str, most: str, deadline: str | None) -> Account:
+    """Of a running statement that earned from nothing to so much, and of 10.00 that can be claimed."""
+    running = replace(ordinary(), contract=name, period="2026-09")
+    bounds = {"low": Fraction(0), "high": Fraction(most)}
+    claims = [Claimable(name, "2026-08", "n", "open", deadline, "10.00", running.currency)]
+    return Account(running, bounds, claims, None, NOW_US // 1_000_000)
+
+
+async def test_the_first_page_says_what_everything_is_worth_and_of_when(
+    client: Client, fleet: Any
+) -> None:
+    assert "No money is worked out yet" in (await read(client, "/"))[0]
+    fleet.worked["alpha"] = account("alpha", "1200.50", "2026-10-02T00:00:00Z")
+    fleet.worked["beta"] = account("beta", "0.50", "2026-10-01T00:00:00Z")
+    text, reader = await read(client, "/")
+    assert "CNY CNY 0.00 – CNY 1,201.00 CNY 1,201.00 CNY 20.00 2026-10-01 00:00:00 UTC" in text
+    assert "CNY 0.00 – CNY 0.50 earned so far in 2026-09" in text
+    assert "CNY 10.00 of earlier periods can be claimed, the first until 2026-10-02" in text
+    assert ("time", "datetime", "2026-09-21T14:13:20Z") in reader.attributes
+
+
+async def test_contracts_are_searched_and_sorted_and_the_list_goes_on_so(
+    client: Client, fleet: Any
+) -> None:
+    async def listed(query: str) -> list[str]:
+        _, reader = await read(client, "/" + query)
+        links = [value for tag, name, value in reader.attributes if (tag, name) == ("a", "href")]
+        return [str(link) for link in dict.fromkeys(links) if str(link).startswith("/contracts/")]
+
+    alpha, beta = "/contracts/alpha", "/contracts/beta"
+    fleet.found = []
+    assert await listed("?sort=gpus") == [beta, alpha]
+    assert await listed("?sort=name") == [alpha, beta]
+    assert await listed("?sort=unhealthy") == [beta, alpha]
+    fleet.worked["beta"] = account("beta", "3", None)
+    assert await listed("?sort=credit") == [beta, alpha]
+    fleet.worked["alpha"] = account("alpha", "2", "2026-10-01T00:00:00Z")
+    assert await listed("?sort=deadline") == [alpha, beta]
+    assert await listed("?q=BET") == [beta]
+    assert await listed("?q=a2") == [alpha], "by a node's name"
+    assert await listed("?q=nothing") == []
+    text, _ = await read(client, "/?q=BET")
+    assert "1 of 2 contracts." in text
+    _, reader = await read(client, "/?q=h100&sort=name&limit=1")
+    assert ("a", "href", "?q=h100&sort=name&after=%5B%22alpha%22%5D") in reader.attributes
+    assert await listed("?q=h100&sort=name&limit=1&after=%5B%22alpha%22%5D") == [beta]
+    async with client.get("/?sort=luck") as response:
+        assert response.status == 400
 
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
