@@ -59,6 +59,7 @@ from collector.judging.follower import LogFollower, own_samples
 from collector.judging.live import LiveFleet
 from collector.judging.portfolio import Audits
 from collector.judging.recent import RecentFleet
+from collector.judging.settled import Settled
 from collector.judging.statements import Statements, load_book
 from collector.judging.writer import LedgerWriter
 from collector.log.anchor import AnchorFile, load_anchor
@@ -79,7 +80,7 @@ from collector.web.device_plots import DevicePlots
 from collector.web.log_pages import LogPages, LogSource
 from collector.web.login import LoginPage
 from collector.web.notice_pages import NoticePages
-from collector.web.pages import Pages
+from collector.web.pages import Pages, PageSources
 from collector.web.readings import Readings
 from collector.web.runbooks import Runbooks
 from collector.web.shell import Shell
@@ -153,6 +154,7 @@ class Components:
     statements: Statements
     accounts: Accounts
     audits: Audits
+    settled: Settled
     rounds: Rounds
     budgets: Budgets
     waiting: Queue | None
@@ -227,6 +229,7 @@ async def _components(
         statements = Statements(store, fleet, load_book(store.log, store.index))
         committer.follow(statements.follow)
         accounts = Accounts(statements, lambda: fleet.contracts)
+        settled = Settled(statements)
         rounds = Rounds(
             committer,
             config.directory / "published-head",
@@ -243,11 +246,17 @@ async def _components(
             statements,
             accounts,
             Audits(store, statements, fleet),
+            settled,
             rounds,
             budgets,
             _queue(config),
         )
-        async with challenging(challenges, judging.caught_up), contextlib.aclosing(questions):
+        async with (
+            challenging(challenges, judging.caught_up),
+            contextlib.aclosing(questions),
+            contextlib.AsyncExitStack() as stack,
+        ):
+            stack.callback(settled.close)
             doors = Doors(most_connections(), time.monotonic)
             yield Components(config, store, own, clocks, *made, doors, Sessions(time.monotonic))
 
@@ -380,6 +389,7 @@ def _routes(
     store, fleet, committer = components.store, components.fleet, components.committer
     recent, clocks = exposition.fleet, components.clocks
     polls = PollAuthenticator(committer.ring, components.own.keys.every)
+    settlement = _settlement_api(components)
     served = (
         _log_api(components, ingest, exposition),
         CosigningApi(components.rounds),
@@ -400,18 +410,22 @@ def _routes(
             lambda added: _add_contract(components, added),
             lambda contract, reason: _withdraw_contract(components, contract, reason),
         ),
-        _settlement_api(components),
+        settlement,
         NoticesApi(components.statements.book, committer),
         ChallengeApi(components.challenges, fleet, polls),
         AttestationApi(components.questions, components.challenges, fleet, polls),
         Pages(
             shell,
-            recent,
-            store.ledger,
-            components.audits,
-            lambda: components.judging.failure,
-            DevicePlots(Readings(store.log, store.index, committer.ring), recent, store.ledger),
-            components.accounts,
+            PageSources(
+                recent,
+                store.ledger,
+                components.audits,
+                lambda: components.judging.failure,
+                components.settled,
+                settlement,
+                DevicePlots(Readings(store.log, store.index, committer.ring), recent, store.ledger),
+                components.accounts,
+            ),
         ),
         Runbooks(),
         NoticePages(shell, components.statements, committer),
@@ -496,7 +510,12 @@ def _settlement_api(components: Components) -> SettlementApi:
         components.store, components.config.directory, statements, components.fleet, ring
     )
     return SettlementApi(
-        statements, components.accounts, handover, components.audits, components.committer.enter
+        statements,
+        components.accounts,
+        handover,
+        components.audits,
+        components.committer.enter,
+        lambda: (components.committer.head.note, components.own.keys.newest.hex()),
     )
 
 

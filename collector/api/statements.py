@@ -1,7 +1,8 @@
 """Statements, delivery notes and certificates over HTTP. A viewer sees those of the contracts that are theirs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 
@@ -10,6 +11,7 @@ from aiohttp import web
 from collector.api.access import viewer
 from collector.api.administration import Submit
 from collector.api.routes import Access, Route
+from collector.documents.claim_letter import ClaimLetter
 from collector.documents.formats import FORMATS
 from collector.documents.handover import Handover
 from collector.documents.handover_process import HandoverError
@@ -25,6 +27,7 @@ from collector.judging.statements import (
     refuse_nothing,
 )
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.log.entries import EntryKind, Issued
 from weighbridge.settlement.statement import Statement
 from weighbridge.wire.problems import Problem
@@ -43,8 +46,11 @@ class SettlementApi:
         handover: Handover,
         audits: Audits,
         submit: Submit,
+        head: Callable[[], tuple[str, str]],
     ) -> None:
+        """`head`: the log's, as a checkpoint, and the key that signs it, in hex."""
         self._audits = audits
+        self._head = head
         self._accounts = accounts
         self._handover = handover
         self._statements = statements
@@ -85,6 +91,14 @@ class SettlementApi:
                 Access.READ,
                 "The acceptance certificate of a window: tests, telemetry, and whether load ran.",
                 ("from", "until", *HANDOVER_QUERY),
+            ),
+            Route(
+                "GET",
+                "/v1/contracts/{contract}/letter",
+                self.letter,
+                Access.READ,
+                "The letter that claims a period's credits, as known at an instant.",
+                query,
             ),
             Route(
                 "GET",
@@ -134,25 +148,44 @@ class SettlementApi:
         return web.json_response({"items": [asdict(one) for one in found], "after": None})
 
     async def statement(self, request: web.Request) -> web.Response:
-        name, language = _format(request), _language(request)
-        _, statement = await self._drafted(request)
-        return await _rendered(name, statement, language)
+        return await self._answered(request, self.statement_of)
+
+    async def letter(self, request: web.Request) -> web.Response:
+        """Answers with the claim, to be signed and sent; filing it is a notice."""
+        return await self._answered(request, self.letter_of)
 
     async def delivery(self, request: web.Request) -> web.Response:
         """Made from the log by a process apart, one at a time."""
-        return await self._handed_over(request, self._handover.delivery)
+        return await self._answered(request, self.note_of)
 
     async def acceptance(self, request: web.Request) -> web.Response:
         """Answers with the acceptance certificate of a window."""
+        return await self._answered(request, self.certificate_of)
 
-        async def certified(contract: str, as_of_s: int | None) -> Document:
-            ends = [request.query.get(name) for name in ("from", "until")]
-            start, end = (None if text is None else instant(text) for text in ends)
+    async def statement_of(self, request: web.Request) -> Statement:
+        """The statement that a request names. Raises Problem."""
+        return (await self._drafted(request))[1]
+
+    async def letter_of(self, request: web.Request) -> ClaimLetter:
+        """The letter that a request names. Raises Problem."""
+        _, statement = await self._drafted(request)
+        return ClaimLetter(statement, *self._head())
+
+    async def note_of(self, request: web.Request) -> DeliveryNote:
+        """The delivery note that a request names. Raises Problem."""
+        contract = self._seen(request)
+        with _refusals():
+            return await self._handover.delivery(contract, _as_of_s(request))
+
+    async def certificate_of(self, request: web.Request) -> Certificate:
+        """The certificate that a request names. Raises Problem."""
+        contract = self._seen(request)
+        ends = [request.query.get(name) for name in ("from", "until")]
+        with _refusals():
+            start, end = (instant(text) if text else None for text in ends)
             if start is None or end is None:
                 raise StatementError("from and until are needed: instants of the window")
-            return await self._handover.acceptance(contract, (start, end), as_of_s)
-
-        return await self._handed_over(request, certified)
+            return await self._handover.acceptance(contract, (start, end), _as_of_s(request))
 
     async def audit(self, request: web.Request) -> web.Response:
         """Answers with the audit of the contracts that whoever asks may see: of no other is anything said."""
@@ -165,20 +198,13 @@ class SettlementApi:
             raise Problem("malformed", str(error)) from error
         return await _rendered(name, made, language)
 
-    async def _handed_over(
+    async def _answered(
         self,
         request: web.Request,
-        make: Callable[[str, int | None], Awaitable[Document]],
+        make: Callable[[web.Request], Awaitable[Document]],
     ) -> web.Response:
-        contract, as_of = self._seen(request), request.query.get("as_of")
         name, language = _format(request), _language(request)
-        try:
-            made = await make(contract, None if as_of is None else instant(as_of))
-        except StatementError as error:
-            raise Problem("malformed", str(error)) from error
-        except HandoverError as error:
-            raise Problem("overloaded", str(error)) from error
-        return await _rendered(name, made, language)
+        return await _rendered(name, await make(request), language)
 
     def _seen(self, request: web.Request) -> str:
         """The contract, if whoever asks may see it. Raises Problem."""
@@ -207,17 +233,29 @@ class SettlementApi:
         return await _rendered("json", statement)
 
     async def _drafted(self, request: web.Request) -> tuple[StatementRequest, Statement]:
-        contract = self._seen(request)
-        label, as_of = request.query.get("period"), request.query.get("as_of")
+        contract, label = self._seen(request), request.query.get("period")
         if label is None:
             raise Problem("malformed", "period is missing: a month such as 2026-10")
-        try:
-            as_of_s = None if as_of is None else instant(as_of)
-            asked = self._statements.ask(contract, label, as_of_s)
+        with _refusals():
+            asked = self._statements.ask(contract, label, _as_of_s(request))
             refuse_nothing(asked)
-        except StatementError as error:
-            raise Problem("malformed", str(error)) from error
         return asked, await self._statements.apart(asked.statement)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What cannot be made, as a Problem."""
+    try:
+        yield
+    except StatementError as error:
+        raise Problem("malformed", str(error)) from error
+    except HandoverError as error:
+        raise Problem("overloaded", str(error)) from error
+
+
+def _as_of_s(request: web.Request) -> int | None:
+    as_of = request.query.get("as_of")
+    return None if as_of is None else instant(as_of)
 
 
 async def _rendered(name: str, document: Document, language: Language = "en") -> web.Response:

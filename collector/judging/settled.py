@@ -9,8 +9,8 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from collector.judging.statements import (
@@ -24,7 +24,7 @@ from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.notices.confirming import Confirmed
 from weighbridge.settlement.periods import HOUR_S
 from weighbridge.settlement.remedy_lines import PaymentState
-from weighbridge.settlement.statement import Statement
+from weighbridge.settlement.statement import AnswerLine, Statement
 from weighbridge.settlement.worth import Standing, Worth, standings, worth
 
 logger = logging.getLogger("weighbridge.settled")
@@ -61,6 +61,7 @@ class Brief:
     worth: Worth
     issued: bool
     confirmed: Confirmed | None
+    answers: tuple[AnswerLine, ...]
     payments: PaymentState | None
     rests_on: tuple[int, ...]
     rests_until_s: float
@@ -90,13 +91,11 @@ class Settled:
         self._brief: OrderedDict[Key, Brief] = OrderedDict()
         self._coming: dict[Key, asyncio.Task[Told | None]] = {}
         self._filling: dict[str, asyncio.Task[None]] = {}
-        self._apart = ThreadPoolExecutor(1, thread_name_prefix="settled")
 
     def close(self) -> None:
         """Nothing more is settled."""
         for task in (*self._filling.values(), *self._coming.values()):
             task.cancel()
-        self._apart.shutdown(wait=False, cancel_futures=True)
 
     async def told(self, contract: str, label: str) -> Told | None:
         """The statement of a period, as a reader gets it; None where it is not ready yet. Raises StatementError."""
@@ -147,9 +146,8 @@ class Settled:
     async def _made(self, key: Key, asked: StatementRequest) -> Told | None:
         """None where it cannot be settled, which the log of the process says."""
         rests_on = self._statements.book.said(key[0], asked.as_of_us)
-        loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._apart, self._worked_out, asked, rests_on)
+            found = await self._statements.apart(partial(self._worked_out, asked, rests_on))
         except Exception:
             logger.exception("%s of %s cannot be settled", key[1], key[0])
             return None
@@ -175,6 +173,7 @@ class Settled:
             worth=worth(statement),
             issued=asked.before is not None,
             confirmed=asked.confirmed,
+            answers=statement.answers,
             payments=statement.payments,
             rests_on=rests_on,
             rests_until_s=begun_s + took_s + rest_s,

@@ -12,7 +12,7 @@ from collector.web import timeline
 from weighbridge.judge.ledger import Finding, Row
 
 NODES_SHOWN, FINDINGS_SHOWN = 32, 50
-ROWS_DRAWN = 50_000
+ROWS_DRAWN = 10_000
 
 
 async def worst_first(found: Sequence[Finding]) -> list[Finding]:

@@ -6,6 +6,7 @@ from collector.documents import words
 from collector.documents.word import Word
 from collector.documents.words import Language
 from collector.web.page_words_access import ACCESS
+from collector.web.page_words_contract import CONTRACT
 from collector.web.page_words_fleet import FLEET
 from collector.web.page_words_notices import NOTICES
 
@@ -178,7 +179,7 @@ PAGE: Mapping[str, Word] = {
     "role.nobody": Word("nobody", "无"),
     "role.open": Word("open", "未定"),
     "role.collector": Word("collector", "采集端"),
-}
+} | CONTRACT
 
 
 def say(key: str, language: Language, *values: str) -> str:

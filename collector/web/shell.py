@@ -9,7 +9,14 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    StrictUndefined,
+    pass_context,
+)
 from jinja2.runtime import Context
 from markupsafe import Markup
 
@@ -22,6 +29,7 @@ from collector.storage.store import StoreInfo
 from collector.web.glance import reason
 from collector.web.page_words import name, say
 from weighbridge.catalogue.spoken import spoken
+from weighbridge.contract.scalars import read_instant_us
 from weighbridge.wire.problems import PROBLEM_TYPE
 
 HERE = Path(__file__).parent
@@ -119,7 +127,9 @@ def _reason(context: Context, code: str) -> str:
 def environment() -> Environment:
     """Templates in which everything is escaped, and a name that is not there is an error."""
     made = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
+        loader=ChoiceLoader(
+            [FileSystemLoader(HERE / "templates"), PackageLoader("collector.documents")]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -127,6 +137,7 @@ def environment() -> Environment:
     )
     made.filters |= {"percent": percent, "span": span, "segment": segment, "tera": tera}
     made.filters |= {"time": _time, "both_times": _both_times, "said": _said, "reason": _reason}
+    made.filters |= {"instant": read_instant_us}
     made.globals |= {"marks": MARKS, "spoken": spoken, "say": _say, "name": _name, "csrf": _csrf}
     return made
 

@@ -1,7 +1,14 @@
 """A scripted fleet: every state that a GPU or a node can be in, in memory, read as the pages read the real one."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -24,15 +31,17 @@ from collector.judging.current_figures import Figures
 from collector.storage.store import FindingPage, StoreInfo
 from collector.web.device_plots import DevicePlots
 from collector.web.login import LoginPage
-from collector.web.pages import Pages
+from collector.web.pages import Pages, PageSources
 from collector.web.plots import Point
 from collector.web.readings import Shown
 from collector.web.runbooks import Runbooks
 from collector.web.shell import Shell
+from tests.collector.statements.handovers import certificate, note
 from weighbridge.audit.auditing import Audit, audit
 from weighbridge.audit.portfolio import Lease, Portfolio
 from weighbridge.catalogue.readings import Tier
 from weighbridge.contract import Contract, load
+from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.counts import Counts
@@ -319,6 +328,27 @@ class ScriptedReadings:
 DRAWN = ("power_draw_milliwatts", "temperature_memory_celsius")
 
 
+class NothingSettled:
+    """`collector.judging.settled.Settled` while nothing is ready."""
+
+    async def told(self, contract: str, label: str) -> None:
+        del contract, label
+
+    async def briefs(self, contract: str, labels: Iterable[str]) -> Mapping[str, Any]:
+        del contract, labels
+        return {}
+
+
+class ScriptedPapers:
+    """`collector.api.statements.SettlementApi`, of a delivery note and a certificate."""
+
+    async def note_of(self, _: web.Request) -> DeliveryNote:
+        return note()
+
+    async def certificate_of(self, _: web.Request) -> Certificate:
+        return certificate()
+
+
 Submitted = list[ContractAdded]
 TOKENS = {
     "alphas": granted(["lessee:L/alpha"]),
@@ -338,6 +368,8 @@ async def served(
     simulation: bool = False,
     stopped: str | None = None,
     own: Callable[[], Sequence[Sample]] = tuple,
+    settled: Any = None,
+    papers: Any = None,
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     async def add_contract(added: ContractAdded) -> tuple[int, int]:
         submitted.append(added)
@@ -354,7 +386,9 @@ async def served(
     shell = Shell(info, lambda: fleet.now_us)
     plots = DevicePlots(ScriptedReadings(), fleet, ledger)
     accounts = ScriptedAccounts(fleet.worked)
-    pages = Pages(shell, fleet, ledger, ScriptedAudits(), lambda: stopped, plots, accounts)
+    told = (settled or NothingSettled(), papers or ScriptedPapers(), plots, accounts)
+    sources = PageSources(fleet, ledger, ScriptedAudits(), lambda: stopped, *told)
+    pages = Pages(shell, sources)
     application = web.Application(middlewares=[shell.refusals, problems])
     application[GATE] = gate
     application[BODIES] = Bodies(1 << 20, 8 << 20, 20, 20)
