@@ -48,8 +48,8 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What a list of periods says of one. `issued`: a statement of it was handed out. `rests_on`: how much had been
-    said by then."""
+    """What a list of periods says of one. `issued`: the digest of its statement that was handed out last; `rests_on`:
+    how much had been said by then."""
 
     label: str
     start: str
@@ -59,7 +59,7 @@ class Brief:
     flags: tuple[str, ...]
     standings: tuple[Standing, ...]
     worth: Worth
-    issued: bool
+    issued: str | None
     confirmed: Confirmed | None
     answers: tuple[AnswerLine, ...]
     payments: PaymentState | None
@@ -171,7 +171,7 @@ class Settled:
             flags=statement.flags,
             standings=tuple(standings(statement)),
             worth=worth(statement),
-            issued=asked.before is not None,
+            issued=None if asked.before is None else asked.before[0].digest,
             confirmed=asked.confirmed,
             answers=statement.answers,
             payments=statement.payments,

@@ -153,20 +153,24 @@ def _is_time(brief: Brief) -> bool:
 def _to_agree(contract: str, brief: Brief) -> Iterator[ToDo]:
     """Of a statement that was handed out, and is neither agreed on nor objected to."""
     label, silent = brief.label, brief.confirmed
-    if not brief.issued or {CLOSED, CONFIRMED} & set(brief.flags):
+    if brief.issued is None or {CLOSED, CONFIRMED} & set(brief.flags):
         return
     if silent is None:
         yield ToDo(
-            LESSEE, "do_agree", (label,), None, notice_path(contract, "period_agreed", label)
+            LESSEE,
+            "do_agree",
+            (label,),
+            None,
+            notice_path(contract, "period_agreed", label, digest=brief.issued),
         )
     elif silent.standing == "waiting":
-        path = notice_path(contract, "statement_objected", label)
+        path = notice_path(contract, "statement_objected", label, digest=silent.issued.digest)
         yield ToDo(LESSEE, "do_object", (label,), silent.at_us, path)
 
 
 def _repair(contract: str, line: ClockLine) -> ToDo:
     times = (span(seconds * MICROSECONDS) for seconds in (line.seconds, line.objective_seconds))
-    path = contract_path(contract, "notices", "new", "restored")
+    path = contract_path(contract, "notices", "new", "restored", unit=line.unit)
     return ToDo(PROVIDER, "do_repair", (line.objective, line.unit, *times), None, path)
 
 
@@ -191,9 +195,9 @@ def answerable(
     return [(role, names.get(role, ""), findings[role], tasks[role]) for role in roles]
 
 
-def notice_path(contract: str, kind: str, period: str) -> str:
+def notice_path(contract: str, kind: str, period: str, **more: str) -> str:
     """The form that says something about a period."""
-    return contract_path(contract, "notices", "new", kind, period=period)
+    return contract_path(contract, "notices", "new", kind, period=period, **more)
 
 
 def _us(instant: str | None) -> int | None:

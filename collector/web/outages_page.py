@@ -1,6 +1,6 @@
 """One outage: when, how much of it counts, what it came from, the evidence, and the readings around it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -52,7 +52,7 @@ class OutagePage:
             node=node_of(found[0]),
             causes=list(_causes(found[1])),
             back=contract_path(name, period=told.brief.label),
-            explain=_explain(name, found),
+            explain=_explain(name, found[0]),
         )
 
 
@@ -74,12 +74,7 @@ def _causes(outage: Outage) -> Iterator[Mapping[str, Any]]:
             yield {"code": code, "answerable": row.answerable.value, **told}
 
 
-def _explain(contract: str, found: tuple[UnitLine, Outage]) -> str:
+def _explain(contract: str, unit: UnitLine) -> str:
     """The form that says what an outage came from."""
-    unit, outage = found
-    said: Sequence[tuple[str, str]] = (
-        ("unit", unit.unit),
-        ("from", outage.start),
-        ("until", outage.end),
-    )
-    return contract_path(contract, "notices", "new", "cause", **dict(said))
+    named = {} if unit.unit in TOGETHER else {"unit": unit.unit}
+    return contract_path(contract, "notices", "new", "cause", **named)

@@ -18,10 +18,12 @@ from collector.web import contract_time
 from collector.web.contract_summary import contract_path
 from tests.collector.living import DAY, SECOND, Lease, event, lease
 from tests.collector.statements.handovers import certificate, note
+from tests.collector.test_statements_from_the_ledger import issued
 from tests.collector.view.conftest import Submitted, served
 from tests.collector.view.test_web import read
 from tests.weighbridge.scripted import START_US
 from weighbridge.catalogue.findings import meanings
+from weighbridge.log.entries import EntryKind
 from weighbridge.wire.problems import Problem
 
 Client = TestClient[web.Request, web.Application]
@@ -140,6 +142,57 @@ async def test_a_claim_and_its_answer_are_told_at_once(leased: Lease) -> None:
         assert "Answer the claim of" not in text
         assert "paid 100.00" in text
         assert left in text[text.index("still owed") :]
+
+
+SILENCE = "confirmation: {silence_days: 3}\n"
+
+
+@pytest.mark.parametrize(
+    ("terms", "told"),
+    [
+        ("", "Agree on the statement of 2026-10, or object to it"),
+        (SILENCE, "until 2026-11-07 00:00:00 UTC, not after"),
+    ],
+)
+async def test_a_statement_that_was_handed_out_is_to_be_agreed_on_or_objected_to(
+    tmp_path: Path, terms: str, told: str
+) -> None:
+    with lease(tmp_path / "store", terms) as leased:
+        asked = leased.statements.ask("K1", "2026-10")
+        leased.log.add(EntryKind.STATEMENT, issued(asked, asked.statement()))
+        leased.log.tick(33 * DAY + 60)
+        leased.go_on()
+        async with pages_of(leased) as client:
+            text, reader = await read(client, PAGE)
+            assert told in text
+            links = [str(value) for tag, name, value in reader.attributes if name == "href"]
+            digest = asked.statement().digest
+            assert any("/notices/new/" in one and f"digest={digest}" in one for one in links)
+            for party in ("P", "L"):
+                leased.says(
+                    party, **event("period_agreed", 33 * DAY, period="2026-10", digest=digest)
+                )
+            leased.log.tick(33 * DAY + 120)
+            leased.go_on()
+            text, _ = await read(client, PAGE)
+            assert told not in text
+
+
+FEES = """\
+pricing: [{unit: gpu_hour, price: "1.00"}]
+payment: {due_days: 10}
+"""
+
+
+async def test_fees_are_to_be_paid_until_their_day(tmp_path: Path) -> None:
+    with lease(tmp_path / "store", FEES) as leased:
+        statement, speak = amounts(leased, "2026-10")
+        left = speak.amounts(*statement.payments.left).text
+        async with pages_of(leased) as client:
+            text, _ = await read(client, f"{PAGE}?period=2026-10")
+    assert f"Pay the fees of 2026-10: {left}" in text
+    assert "until 2026-11-11 00:00:00 UTC, not after" in text
+    assert f"fees still to be paid by the lessee {left}" in text
 
 
 async def test_what_lapsed_is_to_be_claimed_no_more(leased: Lease) -> None:
