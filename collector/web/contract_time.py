@@ -92,7 +92,8 @@ def _with(lane: Lane, bar: Bar) -> Lane:
 
 @dataclass(frozen=True, slots=True)
 class OutageRow:
-    """An outage in a list, its cells as in the statement. `entries`: of the log, first and last; `path`: its page."""
+    """An outage in a list, its cells as in the statement. `state`: of the first of its causes; `entries`: of the log,
+    first and last; `path`: its page."""
 
     objective: str
     unit: str
@@ -101,6 +102,7 @@ class OutageRow:
     seconds: int
     counted: str
     causes: str
+    state: str
     entries: Sequence[int]
     path: str
 
@@ -143,6 +145,7 @@ def outage_row(statement: Statement, unit: UnitLine, outage: Outage, speak: Spea
         seconds=outage.seconds_in_period,
         counted=cells[5].text,
         causes=cells[7].text,
+        state=next((one.state for one in outage.causes), "unknown"),
         entries=tuple(dict.fromkeys(outage.entries or ())),
         path=contract_path(statement.contract, "outage", period=statement.period, **named),
     )

@@ -20,6 +20,9 @@ from weighbridge.wire.report import Reason
 
 DAY_US = 86_400_000_000
 WINDOWS_US = {"day": DAY_US, "month": 30 * DAY_US}
+AROUND = "around"
+"""The window around something that happened."""
+
 KEPT = 64
 """Pictures that are kept: pages look again every few seconds, and a month does not change in them."""
 
@@ -91,6 +94,12 @@ class DevicePlots:
         """The day, then the month."""
         return [await self._picture(subject, window) for window in WINDOWS_US]
 
+    async def around(
+        self, subject: Subject, start_us: int, end_us: int, marked: Sequence[Band]
+    ) -> Picture:
+        """A stretch of time with what is marked in it, drawn anew each time."""
+        return await asyncio.to_thread(self._drawn, subject, AROUND, (start_us, end_us), marked)
+
     async def times(self, node: str, contracts: Collection[str]) -> Times:
         """The times of a node that are these contracts' to see."""
         return await asyncio.to_thread(self._readings.times, node, contracts)
@@ -103,29 +112,37 @@ class DevicePlots:
         growing = [
             row for one in subject.contracts for row in self._fleet.open_rows(one, subject.node)
         ]
-        made = await asyncio.to_thread(self._drawn, subject, window, now_us, growing)
+        made = await asyncio.to_thread(self._lately, subject, window, now_us, growing)
         self._kept.pop(key, None)
         self._kept[key] = made
         while len(self._kept) > KEPT:
             del self._kept[next(iter(self._kept))]
         return made
 
-    def _drawn(self, subject: Subject, window: str, now_us: int, growing: Sequence[Row]) -> Picture:
+    def _lately(
+        self, subject: Subject, window: str, now_us: int, growing: Sequence[Row]
+    ) -> Picture:
         start_us = now_us - WINDOWS_US[window]
-        read = (subject.node, subject.devices, READ, start_us, now_us, subject.times)
-        shown = self._readings.over(*read)
         bands = list(self._bands(subject, start_us, now_us, growing))
+        return self._drawn(subject, window, (start_us, now_us), bands)
+
+    def _drawn(
+        self, subject: Subject, window: str, ends_us: tuple[int, int], bands: Sequence[Band]
+    ) -> Picture:
+        start_us, end_us = ends_us
+        read = (subject.node, subject.devices, READ, start_us, end_us, subject.times)
+        shown = self._readings.over(*read)
         plots = [
             (
                 say(f"plot.{title}", subject.language),
-                plot(lines, start_us, now_us, subject.zone, unit, bands),
+                plot(lines, start_us, end_us, subject.zone, unit, bands),
             )
             for title, readings in GROUPS
             if (lines := list(_lines(shown, subject, readings)))
             for unit in [READING[readings[0]].unit]
         ]
         apart = span(shown.apart_us) if shown.apart_us else ""
-        return Picture(window, plots, shown.reports, apart, now_us)
+        return Picture(window, plots, shown.reports, apart, end_us)
 
     def _bands(
         self, subject: Subject, start_us: int, end_us: int, growing: Sequence[Row]

@@ -1,6 +1,7 @@
 """One outage: when, how much of it counts, what it came from, the evidence, and the readings around it."""
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -8,26 +9,39 @@ from aiohttp import web
 from collector.api import status
 from collector.documents.speaker import Speaker
 from collector.judging.live import Fleet
+from collector.storage.store import Ledger
 from collector.web import contract_periods, contract_time
 from collector.web.contract_periods import Settling
 from collector.web.contract_summary import contract_path
+from collector.web.contract_time import OutageRow
+from collector.web.device_plots import DevicePlots, Picture, Subject
+from collector.web.plots import Band
 from collector.web.seeing import seen
 from collector.web.shell import Shell, language_of
 from weighbridge.catalogue.findings import meaning
 from weighbridge.contract.condition import JOINED
+from weighbridge.contract.scalars import read_instant_us
+from weighbridge.judge.ledger import Row
 from weighbridge.settlement.claims import TOGETHER
 from weighbridge.settlement.statement import Outage, UnitLine
 from weighbridge.verdict import Verdict
 from weighbridge.wire.problems import Problem
 
+LEAST_MARGIN_US = 30 * 60 * 1_000_000
+"""Before and after an outage: so long, or a quarter of its length."""
+
 
 class OutagePage:
     """The handler over one fleet."""
 
-    def __init__(self, shell: Shell, fleet: Fleet, settled: Settling) -> None:
+    def __init__(
+        self, shell: Shell, fleet: Fleet, ledger: Ledger, settled: Settling, plots: DevicePlots
+    ) -> None:
         self._shell = shell
         self._fleet = fleet
+        self._ledger = ledger
         self._settled = settled
+        self._plots = plots
 
     async def outage(self, request: web.Request) -> web.Response:
         """That of a unit which starts at an instant, as the statement of its period has it."""
@@ -49,19 +63,48 @@ class OutagePage:
             as_of=told.brief.as_of,
             outage=row,
             held=found[1].held,
-            node=node_of(found[0]),
+            node=node_of(row.unit),
             causes=list(_causes(found[1])),
             back=contract_path(name, period=told.brief.label),
             explain=_explain(name, found[0]),
+            picture=await self._readings(name, version.time_zone, row, speak),
         )
 
+    async def _readings(
+        self, contract: str, zone: str, row: OutageRow, speak: Speaker
+    ) -> Picture | None:
+        """Those of its devices around it, as far as they are the contract's to see; None of several places together."""
+        node = node_of(row.unit)
+        if node is None:
+            return None
+        start_us, end_us = read_instant_us(row.start), read_instant_us(row.end)
+        margin_us = max(LEAST_MARGIN_US, (end_us - start_us) // 4)
+        ends_us = (start_us - margin_us, min(end_us + margin_us, self._fleet.now_us))
+        growing = self._fleet.open_rows(contract, node)
+        written = await asyncio.to_thread(self._ledger.rows, contract, *ends_us, None, node)
+        held = devices((*written, *growing), row.unit, ends_us)
+        times = await self._plots.times(node, [contract])
+        subject = Subject(node, held, zone, speak.language, times)
+        band = Band(start_us, end_us, row.state, row.causes)
+        return await self._plots.around(subject, *ends_us, [band])
 
-def node_of(unit: UnitLine) -> str | None:
+
+def devices(rows: Iterable[Row], unit: str, ends_us: tuple[int, int]) -> tuple[str, ...]:
+    """What filled a node or a slot of it in this time, in their order."""
+    start_us, end_us = ends_us
+    mine = (
+        row for row in rows if row.of_a_slot and row.start_us < end_us and row.end_us > start_us
+    )
+    named = [row for row in mine if unit in (row.node, f"{row.node}.{row.slot}") and row.device]
+    return tuple(dict.fromkeys(row.device for row in sorted(named, key=lambda row: row.slot)))
+
+
+def node_of(unit: str) -> str | None:
     """The node that a unit is or lies on; None of several that are judged together."""
-    if unit.unit in TOGETHER:
+    if unit in TOGETHER:
         return None
-    node, _, slot = unit.unit.rpartition(".")
-    return node if slot.isdecimal() else unit.unit
+    node, _, slot = unit.rpartition(".")
+    return node if slot.isdecimal() else unit
 
 
 def _causes(outage: Outage) -> Iterator[Mapping[str, Any]]:

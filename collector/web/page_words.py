@@ -26,6 +26,8 @@ PAGE: Mapping[str, Word] = {
     "folded": Word(
         "Shares are rounded down. Everything here is folded from one signed, append-only log:",
         "百分比均向下取整。本页所有内容均由一份经签名、只可追加的日志推导而来：",
+        "Shares are rounded down. Everything here is folded from one signed, append-only log: its head is at",
+        "百分比均向下取整。本页所有内容均由一份经签名、只可追加的日志推导而来：日志头见",
     ),
     "same_as_json": Word("the same facts as JSON at", "相同数据的 JSON 接口见"),
     "simulated_badge": Word("SIMULATED", "模拟数据"),
@@ -180,6 +182,8 @@ PAGE: Mapping[str, Word] = {
     "role.open": Word("open", "未定"),
     "role.collector": Word("collector", "采集端"),
 } | CONTRACT
+    **CONTRACT,
+} | FLEET
 
 
 def say(key: str, language: Language, *values: str) -> str:

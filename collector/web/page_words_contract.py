@@ -93,6 +93,11 @@ CONTRACT: dict[str, Word] = {
         "The table of findings has no advice on this cause.", "发现目录中没有关于此原因的建议。"
     ),
     "on_node": Word("node", "节点"),
+    "window.around": Word("Readings around it", "前后读数"),
+    "no_readings_together": Word(
+        "Several places are judged together here: the readings of each stand at its own outages and its node's page.",
+        "此处多个位置合并判定：各位置的读数见其自身的中断及节点页面。",
+    ),
     "say_cause": Word("Say what it came from", "说明其原因"),
     "unit_name": Word("unit", "单元"),
     "evidence_entries": Word("evidence", "证据"),

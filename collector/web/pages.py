@@ -42,7 +42,7 @@ class Pages:
         self._shell = shell
         self._portfolio = PortfolioPage(shell, fleet, drawn.audits, drawn.stopped, drawn.accounts)
         self._contract = ContractPage(shell, fleet, ledger, settled)
-        self._outage = OutagePage(shell, fleet, settled)
+        self._outage = OutagePage(shell, fleet, ledger, settled, drawn.plots)
         self._documents = DocumentPages(shell, fleet, drawn.papers)
         self._node = NodePage(shell, fleet, ledger, drawn.plots)
 

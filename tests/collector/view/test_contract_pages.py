@@ -1,7 +1,7 @@
 """What the pages of a contract say of money, against a real store: the same as its statements, in both languages."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from collector.judging.claimable import Accounts
 from collector.judging.settled import Settled
 from collector.web import contract_time
 from collector.web.contract_summary import contract_path
+from collector.web.device_plots import DevicePlots
+from collector.web.plots import Point
+from collector.web.readings import Shown
 from tests.collector.living import DAY, SECOND, Lease, event, lease
 from tests.collector.statements.handovers import certificate, note
 from tests.collector.test_statements_from_the_ledger import issued
@@ -23,6 +26,8 @@ from tests.collector.view.conftest import Submitted, served
 from tests.collector.view.test_web import read
 from tests.weighbridge.scripted import START_US
 from weighbridge.catalogue.findings import meanings
+from weighbridge.catalogue.readings import Tier
+from weighbridge.judge.slot_history import Times
 from weighbridge.log.entries import EntryKind
 from weighbridge.wire.problems import Problem
 
@@ -47,15 +52,35 @@ def leased(tmp_path: Path) -> Iterator[Lease]:
         yield made
 
 
+class Recorded:
+    """`collector.web.readings.Readings` with a value a minute, which keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def times(self, node: str, contracts: Collection[str]) -> Times:
+        assert (node, list(contracts)) == ("n1", ["K1"])
+        return ((START_US + 30 * SECOND, 2**62),)
+
+    def over(self, *asked: Any) -> Shown:
+        node, devices, _, start_us, end_us, times = asked
+        self.asked.append((node, devices, start_us, end_us, times))
+        points = [Point(at_us, 1, 2) for at_us in range(start_us, end_us, 60 * SECOND)]
+        told = {(device, "power_draw_milliwatts"): points for device in devices}
+        return Shown(told, {Tier.FAST: 60 * SECOND, Tier.SLOW: 60 * SECOND}, len(points), 0)
+
+
 @asynccontextmanager
-async def pages_of(leased: Lease) -> AsyncIterator[Client]:
+async def pages_of(leased: Lease, readings: Any = None) -> AsyncIterator[Client]:
     statements, fleet = leased.statements, leased.fleet
     settled = Settled(statements, patience_s=600)
     accounts = Accounts(statements, lambda: fleet.contracts)
     papers: Any = SettlementApi(statements, accounts, NoHandover(), None, None, lambda: HEAD)  # type: ignore[arg-type]
     submitted: Submitted = []
+    ledger = leased.store.ledger
+    plots = DevicePlots(readings or Recorded(), fleet, ledger)
     async with served(
-        fleet, leased.store.ledger, submitted, settled=settled, papers=papers
+        fleet, ledger, submitted, settled=settled, papers=papers, plots=plots
     ) as client:
         yield client
     settled.close()
@@ -247,6 +272,30 @@ async def test_an_outage_has_a_page_that_says_what_it_came_from_and_what_to_do(
     links = {value for tag, name, value in reader.attributes if (tag, name) == ("a", "href")}
     assert {f"/log/entries/{entry}" for entry in outage.entries or ()} <= links
     assert "/nodes/n1" in links
+
+
+async def test_readings_around_an_outage_are_drawn_of_its_devices_alone(leased: Lease) -> None:
+    """Half an hour on each side, or a quarter of its length if that is longer; nothing of what another tenant ran."""
+    statement, _ = amounts(leased, "2026-10")
+    recorded = Recorded()
+    async with pages_of(leased, recorded) as client:
+        for unit, number in (("n1.0", 0), ("n1.0", -1), ("n1", 0)):
+            line = next(one for one in statement.parts[0].units if one.unit == unit)
+            outage = line.outages[number]
+            named = {"objective": line.objective, "unit": unit, "start": outage.start}
+            path = contract_path("K1", "outage", period="2026-10", **named)
+            text, reader = await read(client, path)
+            assert "Readings around it" in text
+            assert ("rect", "class", f"band {outage.causes[0].state}") in reader.attributes
+    (short, long, node) = recorded.asked
+    times = ((START_US + 30 * SECOND, 2**62),)
+    half_us, start_us = 1800 * SECOND, START_US + 20 * SECOND
+    end_us = START_US + 40 * SECOND + half_us
+    assert short == ("n1", ("GPU-n1-0",), start_us - half_us, end_us, times)
+    assert node == ("n1", ("GPU-n1-0", "GPU-n1-1"), start_us - half_us, end_us, times)
+    begin_us, over_us = START_US + 610 * SECOND, START_US + 31 * DAY * SECOND - 8 * 3600 * SECOND
+    assert long[2] == begin_us - (over_us - begin_us) // 4
+    assert long[3] == leased.fleet.now_us, "no later than now"
 
 
 async def test_an_outage_that_the_statement_does_not_have_is_not_there(client: Client) -> None:
