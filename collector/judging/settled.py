@@ -38,7 +38,8 @@ UNDER_WAY_S, FINAL_S = 60.0, float(HOUR_S)
 REST = 9
 """And at least so many times as long as it took to make: a tenth of a core."""
 
-MOST_WHOLE, MOST_BRIEF = 8, 4096
+MOST_LINES, MOST_BRIEF = 20_000, 4096
+"""What is kept: whole statements of so many units and outages together, the newest whatever its size; and briefs."""
 
 Kept = TypeVar("Kept")
 
@@ -153,8 +154,12 @@ class Settled:
             return None
         finally:
             del self._coming[key]
-        _keep(self._whole, key, found, MOST_WHOLE)
-        _keep(self._brief, key, found.brief, MOST_BRIEF)
+        _keep(self._whole, key, found)
+        _keep(self._brief, key, found.brief)
+        while len(self._whole) > 1 and sum(map(_lines, self._whole.values())) > MOST_LINES:
+            self._whole.popitem(last=False)
+        if len(self._brief) > MOST_BRIEF:
+            self._brief.popitem(last=False)
         return found
 
     def _worked_out(self, asked: StatementRequest, rests_on: tuple[int, ...]) -> Told:
@@ -196,8 +201,11 @@ class Settled:
         return young and brief.rests_on == self._said(contract)
 
 
-def _keep(kept: OrderedDict[Key, Kept], key: Key, value: Kept, most: int) -> None:
+def _keep(kept: OrderedDict[Key, Kept], key: Key, value: Kept) -> None:
     kept[key] = value
     kept.move_to_end(key)
-    if len(kept) > most:
-        kept.popitem(last=False)
+
+
+def _lines(told: Told) -> int:
+    units = [unit for part in told.statement.parts for unit in part.units]
+    return len(units) + sum(len(unit.outages) for unit in units)

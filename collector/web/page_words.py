@@ -183,7 +183,8 @@ PAGE: Mapping[str, Word] = {
     "role.collector": Word("collector", "采集端"),
 } | CONTRACT
     **CONTRACT,
-} | FLEET
+    **FLEET,
+}
 
 
 def say(key: str, language: Language, *values: str) -> str:

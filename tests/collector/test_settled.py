@@ -180,6 +180,28 @@ async def test_what_takes_longer_than_a_page_waits_is_there_the_next_time(leased
     made.close()
 
 
+async def test_whole_statements_are_kept_as_far_as_there_is_room_and_the_newest_always(
+    leased: Lease, settled: Settled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three units and their outages each; of what is not kept whole the brief is."""
+    first, second = await told(settled, OCTOBER), await told(settled, NOVEMBER)
+    assert await told(settled, OCTOBER) is first
+    lines = [
+        len(part.units) + sum(len(unit.outages) for unit in part.units)
+        for one in (first, second)
+        for part in one.statement.parts
+    ]
+    for most, kept in ((sum(lines), True), (sum(lines) - 1, False), (0, False)):
+        monkeypatch.setattr("collector.judging.settled.MOST_LINES", most)
+        fresh = Settled(leased.statements, patience_s=600)
+        october = await told(fresh, OCTOBER)
+        november = await told(fresh, NOVEMBER)
+        assert await told(fresh, NOVEMBER) is november
+        assert (await fresh.briefs("K1", [OCTOBER]))[OCTOBER] is october.brief
+        assert (await told(fresh, OCTOBER) is october) is kept
+        fresh.close()
+
+
 async def test_what_cannot_be_settled_is_not_there_and_the_next_one_is(
     settled: Settled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
