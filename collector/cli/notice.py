@@ -23,7 +23,8 @@ from collector.documents.words import Language
 from collector.judging.statements import StatementError, instant
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.checkpoint import is_simulated
-from weighbridge.log.entries import EntryKind, payload_type
+from weighbridge.log.entries import EntryKind, Notice, payload_type
+from weighbridge.notices.rules import EVENTS
 from weighbridge.process.files import write_new_file
 from weighbridge.process.settings import ConfigError
 from weighbridge.wire.report import canonical
@@ -88,7 +89,17 @@ def cause(contract_id: str, code: str, start: str, end: str, unit: str, **where:
     _say(contract_id, said | {"from_us": _us(start), "until_us": _us(end)}, **where)
 
 
-@notice.command(short_help="Say that something happened.")
+def events_help() -> str:
+    """Each event with who says it, and the details that it needs or may have: from the table by which it is judged."""
+    lines = []
+    for name, rule in EVENTS.items():
+        details = [*rule.needs, *(f"[{one}]" for one in rule.may)]
+        who = "" if rule.speakers is None else f" ({', '.join(sorted(rule.speakers))})"
+        lines.append(f"  {name}{who}{': ' if details else ''}{' '.join(details)}")
+    return "\b\nEvents, who says them, and their details:\n" + "\n".join(lines)
+
+
+@notice.command(short_help="Say that something happened.", epilog=events_help())
 @click.argument("contract_id")
 @click.argument("event")
 @click.option("--at", required=True, help="When it happened.")
@@ -106,9 +117,9 @@ def event(
     details: tuple[str, ...],
     **where: Any,
 ) -> None:
-    """Say that EVENT happened: delivered, test_result, acceptance_signed, gpu_replaced, fault_confirmed, restored.
+    """Say that EVENT happened.
 
-    docs/contract.md lists all of them; an event that the contract does not know is refused with those that it knows.
+    docs/contract.md says what each means; a contract may know more, and refuses others with those that it knows.
     """
     said = {
         "kind": "event",
@@ -131,6 +142,32 @@ def claim(contract_id: str, period: str, unit: str | None, **where: Any) -> None
     """File the claim for the credits of a period."""
     said = {"kind": "claim", "period": period, "unit": unit, "objective": None}
     _say(contract_id, said, **where)
+
+
+@notice.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--key",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="The party's key, to sign with.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the signed notice to a file, to be posted from elsewhere.",
+)
+@config_option
+@stated
+def sign(file: Path, key: Path, output: Path | None, config_file: Path) -> None:
+    """Sign the notice in FILE, as a page of the collector made it, and say it."""
+    try:
+        content = Notice.model_validate({**json.loads(file.read_bytes()), "attested_for": None})
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{file}: not a notice as a page makes it") from error
+    body = _sealed(content.model_dump(mode="json"), key)
+    _hand_over(body, output, config_file)
 
 
 @notice.command("show")
@@ -211,9 +248,13 @@ def _say(
 ) -> None:
     content = {"contract": contract, "party": party, "said": said}
     body = canonical(content) if key is None else _sealed(content, key)
+    if output is not None and key is None:
+        raise ConfigError("--output is for signed notices: give --key")
+    _hand_over(body, output, config_file)
+
+
+def _hand_over(body: bytes, output: Path | None, config_file: Path) -> None:
     if output is not None:
-        if key is None:
-            raise ConfigError("--output is for signed notices: give --key")
         output.write_bytes(body)
         return
     answer = server.ask("POST", "/v1/notices", body)
