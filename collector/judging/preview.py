@@ -223,10 +223,11 @@ def _spelled(value: object) -> str:
 
 
 class Previews:
-    """Over the statements of one store."""
+    """Over the statements of one store; one is made at a time."""
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
+        self._turn = asyncio.Lock()
 
     async def of(self, notice: Notice) -> Preview:
         """What the notice, which its contract takes, would change if it were received now. Raises StatementError."""
@@ -236,17 +237,14 @@ class Previews:
             raise StatementError(f"there is no contract {notice.contract} yet")
         supposed = self._statements.supposing(notice, as_of_s * MICROSECONDS)
         begun, coming = _by_now(touched(record, notice, as_of_s), as_of_s)
-        shown = begun[-MOST_PERIODS:]
-        asked = [
-            tuple(
-                one.ask(notice.contract, period.label, as_of_s)
-                for one in (self._statements, supposed)
-            )
-            for period in shown
-        ]
-        periods = tuple([await asyncio.to_thread(_compared, *both) for both in asked])
+        periods = []
+        async with self._turn:
+            for period in begun[-MOST_PERIODS:]:
+                both = (self._statements, supposed)
+                asked = [one.ask(notice.contract, period.label, as_of_s) for one in both]
+                periods.append(await asyncio.to_thread(_compared, *asked))
         return Preview(
-            periods,
+            tuple(periods),
             tuple(remarks(record, notice, as_of_s, periods)),
             tuple(one.label for one in coming),
             tuple(one.label for one in begun[:-MOST_PERIODS]),

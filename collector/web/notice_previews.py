@@ -76,7 +76,7 @@ def _row(change: Change, speak: Speaker) -> ChangeRow:
 def _paths(one: PeriodPreview, speak: Speaker) -> Iterator[tuple[str, str, str]]:
     for told in one.paths[:MOST_PATHS]:
         path = told.arguments["path"]
-        where = path_text(path) if isinstance(path, tuple) else str(path)  # type: ignore[arg-type]
+        where = path_text(path) if isinstance(path, tuple) else str(path)
         yield where, speak.value(told, "before"), speak.value(told, "after")
 
 
@@ -130,4 +130,5 @@ def _worded(code: str, values: Sequence[str], speak: Speaker) -> Sequence[str]:
             return [speak.name("ruling", ruling), span(int(seconds) * MICROSECONDS)]
         case "claim":
             return [speak.name("standing", values[0])]
-    return values
+        case _:
+            return values

@@ -3,15 +3,20 @@
 import html
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
+from string import Formatter
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from collector.api.access import token_hash
+from collector.web.page_words import PAGE
 from tests.collector.building import (
     Agent,
     Answered,
@@ -21,6 +26,9 @@ from tests.collector.building import (
     set_config,
     weighbridge,
 )
+from weighbridge.notices.fields import SAID as NO_EVENTS
+from weighbridge.notices.fields import fields_of
+from weighbridge.notices.rules import EVENTS, REASONS, EventRule
 from weighbridge.settlement.statement import changes, path_text
 
 START = datetime(2026, 10, 1, tzinfo=UTC) - timedelta(hours=8)
@@ -141,7 +149,7 @@ def previewed(page: str, period: str = MONTH) -> set[tuple[str, str, str]]:
     rows = re.findall(
         r"<tr><td><code>([^<]*)</code></td><td[^>]*>([^<]*)</td><td[^>]*>([^<]*)</td></tr>", card
     )
-    return {(row[0], html.unescape(row[1]), html.unescape(row[2])) for row in rows}
+    return {(path, html.unescape(old), html.unescape(new)) for path, old, new in rows}
 
 
 def spelled(value: Any) -> str:
@@ -153,13 +161,13 @@ def told(before: dict[str, Any], after: dict[str, Any]) -> set[tuple[str, str, s
     bare = [{**one, "notes": []} for one in (before, after)]
     found = set()
     for one in changes(*bare):
-        values = [
-            spelled(one.arguments[key]) if key in one.arguments else "absent"
-            for key in ("before", "after")
-        ]
         path = one.arguments["path"]
         assert isinstance(path, tuple)
-        found.add((path_text(path), *values))
+        old, new = (
+            spelled(one.arguments[key]) if key in one.arguments else "absent"
+            for key in ("before", "after")
+        )
+        found.add((path_text(path), old, new))
     return found
 
 
@@ -255,3 +263,185 @@ def test_what_is_previewed_is_what_the_statement_says_once_it_is_entered(server:
         assert unlike(shown) == unlike(told(before, statement(server))), kind
         seen[f"{kind} {who}"] = seen.get(f"{kind} {who}", False) or bool(shown)
     assert {name for name, changed in seen.items() if not changed} == CHANGES_NOTHING
+
+
+CAUSE = {"code": "lessee_fault", "from": clocks(20), "until": clocks(20, 1)}
+KNOWN = {**EVENTS, "crash": EventRule(open=True, lasts=True)}
+KINDS = [*NO_EVENTS, *EVENTS, "crash"]
+
+
+def count(server: Serving) -> int:
+    items = server.get("/v1/contracts/lease/notices?limit=1000", **token("admin")).json["items"]
+    return len(items)
+
+
+@pytest.mark.parametrize(
+    ("who", "seen", "form", "said"),
+    [
+        ("admin", 200, 200, 200),
+        ("provider", 200, 404, 404),
+        ("lessee", 200, 200, 200),
+        ("auditor", 200, 403, 403),
+        ("other", 404, 404, 404),
+        ("nobody", 401, 401, 401),
+    ],
+)
+def test_who_reads_notices_and_who_claims(
+    server: Serving, who: str, seen: int, form: int, said: int
+) -> None:
+    before = count(server)
+    asked = {"period": MONTH, "party": "L"}
+    assert server.get(NOTICES, **token(who)).status == seen
+    assert server.get(f"{NOTICES}/new/claim", **token(who)).status == form
+    assert post(server, "claim", asked, who).status == said
+    assert count(server) == before
+
+
+def test_a_login_speaks_for_its_own_party_alone(server: Serving) -> None:
+    before = count(server)
+    fields = {**CAUSE, "do": "attest"}
+    assert post(server, "cause", {**fields, "party": "P"}, "lessee").status == 403
+    assert post(server, "cause", {**fields, "party": "X"}, "provider").status == 403
+    assert post(server, "cause", {**fields, "party": "nobody"}, "admin").status == 400
+    assert count(server) == before
+
+
+def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_is_kept(server: Serving) -> None:
+    before = count(server)
+    fields = {"id": "a <window>", "from": "tomorrow", "until": clocks(2), "units": "n1 n7"}
+    for do in ("preview", "attest", "download"):
+        answer = post(server, "maintenance", {**fields, "do": do}, "provider")
+        assert answer.status == 400
+        page = answer.body.decode()
+        for name in ("id", "from"):
+            [field] = re.findall(rf'<(?:input|textarea|select) id="f-{name}"[^>]*>', page)
+            assert 'aria-invalid="true"' in field
+            assert f"e-{name}" in field
+            assert f'<strong id="e-{name}" class="breached">' in page
+        assert 'id="e-until"' not in page
+        assert 'value="a &lt;window&gt;"' in page
+        assert 'type="text" value="tomorrow"' in page
+        assert f'type="datetime-local" step="1" value="{clocks(2)}"' in page
+        assert ">n1 n7</textarea>" in page
+    assert count(server) == before
+
+
+def test_a_time_is_on_the_contracts_clocks_and_the_form_says_whose(server: Serving) -> None:
+    page = server.get(f"{NOTICES}/new/cause", **token("lessee")).body.decode()
+    assert "On the clocks of Asia/Shanghai" in page
+    answer = post(server, "cause", {**CAUSE, "do": "attest"}, "lessee")
+    entry = int(answer.headers["Location"].partition("said=")[2])
+    after = f"?limit=1&after=%5B{entry - 1}%5D"
+    [item] = server.get(f"/v1/contracts/lease/notices{after}", **token("lessee")).json["items"]
+    assert item["said"]["from_us"] == START_US + 20 * 86_400 * SECOND
+    assert (item["party"], item["attested_for"]) == ("L", "lessee")
+
+
+def test_a_form_that_is_sent_twice_says_its_thing_once(server: Serving) -> None:
+    fields = {**CAUSE, "until": clocks(20, 2), "do": "attest"}
+    before = count(server)
+    with ThreadPoolExecutor(4) as several:
+        sent = [several.submit(post, server, "cause", fields, "lessee") for _ in range(4)]
+    places = {one.result().headers["Location"] for one in sent}
+    assert len(places) == 1
+    assert count(server) == before + 1
+    again = post(server, "cause", {**fields, "do": "preview"}, "lessee").body.decode()
+    assert f"The same was said before, in entry {places.pop().partition('said=')[2]}" in again
+
+
+def test_a_browser_says_it_only_with_what_our_form_carries(server: Serving) -> None:
+    login = server.request("POST", "/login", b"token=lessee", Content_Type=FORM, **BROWSER)
+    cookie = {"Cookie": login.headers["Set-Cookie"].partition(";")[0]}
+    fields = {**CAUSE, "until": clocks(20, 3), "do": "attest"}
+    before = count(server)
+
+    def sent(**more: str) -> Answered:
+        content = urlencode({**fields, **more}).encode()
+        return server.request(
+            "POST", f"{NOTICES}/new/cause", content, Content_Type=FORM, **BROWSER, **cookie
+        )
+
+    assert sent().status == 403
+    assert sent(csrf="guessed").status == 403
+    assert count(server) == before
+    page = server.get(f"{NOTICES}/new/cause", **BROWSER, **cookie).body.decode()
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found is not None
+    assert sent(csrf=found[1]).status == 303
+    assert count(server) == before + 1
+
+
+def test_every_kind_has_a_form_in_both_languages(server: Serving) -> None:
+    for kind, language in product(KINDS, ("en", "zh")):
+        page = server.get(f"{NOTICES}/new/{kind}?lang={language}", **token("admin"))
+        assert page.status == 200, (kind, language)
+        names = set(re.findall(r'<(?:input|textarea|select) id="f-([a-z]+)"', page.body.decode()))
+        assert names == {"party", *(field.name for field in fields_of(kind, KNOWN))}
+    assert server.get(f"{NOTICES}/new/moon", **token("admin")).status == 404
+
+
+def test_every_reason_is_told_in_both_languages() -> None:
+    values: defaultdict[str, str] = defaultdict(str)
+    for code, reason in REASONS.items():
+        word = PAGE[f"notice_error.{code}"]
+        for text in word:
+            assert text.format_map(values)
+            assert {name for _, name, *_ in Formatter().parse(text) if name} <= {
+                name.partition("!")[0] for _, name, *_ in Formatter().parse(reason) if name
+            }
+
+
+def test_a_form_is_downloaded_signed_with_a_key_and_said(server: Serving, tmp_path: Path) -> None:
+    fields = {"id": "M9", "from": clocks(45), "until": clocks(46), "units": "n1.0, n1.1"}
+    answer = post(server, "maintenance", {**fields, "do": "download"}, "provider")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="notice-maintenance.json"'
+    assert answer.json["said"]["units"] == ["n1.0", "n1.1"]
+    file, key = tmp_path / "notice.json", tmp_path / "p.key"
+    file.write_bytes(answer.body)
+    config = ("--config", server.directory / "config.toml")
+    public = weighbridge("party", "key", key).stdout.strip()
+    weighbridge("party", "add", "lease", "P", public, *config)
+    entry = weighbridge("notice", "sign", file, "--key", key, *config).stdout.split()[1]
+    later(server)
+    page = server.get(f"{NOTICES}?lang=en", **token("lessee")).body.decode()
+    row = page.partition(f'<tr id="entry-{entry}">')[2].partition("</tr>")[0]
+    assert "maintenance" in row
+    assert "signed" in row
+    assert "excluded" in row
+    letter = server.get(f"{NOTICES}/{entry}?lang=zh", **token("lessee"))
+    assert "维护通知书" in letter.body.decode()
+    assert server.get(f"{NOTICES}/{entry}?format=pdf", **token("lessee")).body[:4] == b"%PDF"
+    assert server.get(f"{NOTICES}/0", **token("lessee")).status == 404
+
+
+def test_what_is_said_is_listed_with_what_became_of_it(server: Serving) -> None:
+    window = {**CAUSE, "from": clocks(25), "until": clocks(26), "do": "attest"}
+
+    def became() -> str:
+        page = server.get(f"{NOTICES}?lang=en", **token("auditor")).body.decode()
+        return page.partition(f'<tr id="entry-{entry}">')[2].partition("</tr>")[0]
+
+    entry = post(server, "cause", window, "provider").headers["Location"].partition("said=")[2]
+    assert "does not count until the lessee says the same" in became()
+    assert "2026-10-26 00:00:00" in became()
+    shared = {**window, "until": clocks(25, 1)}
+    other = post(server, "cause", shared, "lessee").headers["Location"].partition("said=")[2]
+    assert f'the other side said the same <a href="#entry-{other}">' in became()
+
+
+def test_what_comes_too_late_is_said_before_it_is_said(server: Serving) -> None:
+    """The last of the module: time goes on to where nothing can change the month any more."""
+    moved_to(server, START + timedelta(days=31 + 37))
+    page = post(server, "cause", CAUSE | {"until": clocks(22)}, "lessee").body.decode()
+    assert "This statement is final: what is said now of its time comes too late." in page
+    assert "This changes nothing in the statements shown." in page
+    moved_to(server, START + timedelta(days=31 + 60) - timedelta(seconds=1))
+    in_time = post(server, "claim", {"period": MONTH, "unit": "n1.1"}, "lessee").body.decode()
+    assert "lapsed, not claimed" not in in_time
+    moved_to(server, START + timedelta(days=31 + 60, seconds=2))
+    late = post(server, "claim", {"period": MONTH, "unit": "n1.1"}, "lessee").body.decode()
+    assert "lapsed, not claimed" in late
+    coming = {"id": "M20", "from": "2027-02-01T00:00:00", "until": "2027-02-02T00:00:00"}
+    page = post(server, "maintenance", coming, "provider").body.decode()
+    assert "By itself the contract rules on this window: excluded; 1 d of it" in page
+    assert "Nothing can be stated yet of 2027-02: it has not begun." in page

@@ -218,7 +218,7 @@ class ContractRecord:
     def _agreed(self) -> Iterator[tuple[LoggedNotice, CauseNotice]]:
         for heard in self.heard:
             said = heard.notice.said
-            if isinstance(said, CauseNotice) and self._role(heard.notice) in LESSEES:
+            if isinstance(said, CauseNotice) and self.role(heard.notice) in LESSEES:
                 yield heard, said
 
     def _late_s(self, cutoff_us: int) -> Iterator[Interval]:
@@ -262,7 +262,7 @@ class ContractRecord:
             if not isinstance(said, EventNotice) or said.event != AGREED:
                 continue
             if said.details.get("period") == period:
-                mine = sides(EventRule(open=True), self._role(heard.notice))
+                mine = sides(EventRule(open=True), self.role(heard.notice))
                 sides_of.setdefault(said.details.get("digest", ""), set()).update(mine)
         return frozenset(digest for digest, mine in sides_of.items() if mine == BOTH)
 
@@ -301,7 +301,7 @@ class ContractRecord:
             for heard in self.heard
         )
 
-    def _role(self, notice: Notice) -> str:
+    def role(self, notice: Notice) -> str:
         """By the newest version that names the party, since an amendment may name it no more."""
         for version in reversed(self.versions):
             for one in version.contract.parties:
@@ -361,7 +361,7 @@ class ContractRecord:
             details=said.details,
             since_s=None if said.since_us is None else said.since_us // MICROSECONDS,
             received_s=-(-heard.received_us // MICROSECONDS),
-            sides=sides(events_of(self.versions).get(said.event), self._role(heard.notice)),
+            sides=sides(events_of(self.versions).get(said.event), self.role(heard.notice)),
         )
 
     def _claim(self, heard: LoggedNotice, said: ClaimNotice) -> Claim:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from weighbridge.log.entries import CauseNotice, ClaimNotice, EventNotice, MaintenanceNotice
 from weighbridge.notices.book import FOREVER_US, ContractRecord, LoggedNotice
-from weighbridge.notices.rules import LESSEES, EventRule, NoticeError, events_of, role_of, sides
+from weighbridge.notices.rules import LESSEES, EventRule, events_of, sides
 from weighbridge.settlement.answers import AGREED
 from weighbridge.settlement.maintenance import Admission, rulings
 from weighbridge.settlement.periods import Period, term_of_s
@@ -54,10 +54,10 @@ def ruled(record: ContractRecord, window: Window) -> Admission:
 
 def _of_cause(record: ContractRecord, heard: LoggedNotice, said: CauseNotice) -> Fate:
     """It counts once the lessee said it, or said it too."""
-    if _role(record, heard) in LESSEES:
+    if record.role(heard.notice) in LESSEES:
         return Fate("cause_counts")
     for other in record.heard:
-        if _role(record, other) in LESSEES and isinstance(other.notice.said, CauseNotice):
+        if record.role(other.notice) in LESSEES and isinstance(other.notice.said, CauseNotice):
             told = other.notice.said
             shared = told.from_us < said.until_us and said.from_us < told.until_us
             if shared and (told.code, told.unit) == (said.code, said.unit):
@@ -80,13 +80,13 @@ def _of_event(record: ContractRecord, heard: LoggedNotice, said: EventNotice) ->
     if said.event == AGREED:
         closed = said.details.get("digest") in record.agreed(said.details.get("period", ""))
         return Fate("closed" if closed else "waits")
-    if rule is None or not rule.open:
+    if rule is not None and not rule.open:
         return STANDS
-    mine = sides(OPEN, _role(record, heard))
+    mine = sides(OPEN, record.role(heard.notice))
     others = [
         one.index
         for one, told in _events(record.heard)
-        if sides(OPEN, _role(record, one)) not in (mine, frozenset())
+        if sides(OPEN, record.role(one.notice)) not in (mine, frozenset())
         and (told.event, told.unit) == (said.event, said.unit)
         and _alike(told.details, said.details)
     ]
@@ -101,10 +101,3 @@ def _events(heard: Sequence[LoggedNotice]) -> Iterator[tuple[LoggedNotice, Event
 
 def _alike(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     return all(one.get(name) == other.get(name) for name in ALIKE)
-
-
-def _role(record: ContractRecord, heard: LoggedNotice) -> str:
-    try:
-        return role_of(record.newest, heard.notice.party)
-    except NoticeError:
-        return ""
