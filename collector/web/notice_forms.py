@@ -1,5 +1,6 @@
 """The forms of notices, from the one description of their fields: labels, hints, choices, and what is wrong."""
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from collector.documents.words import Language
 from collector.web.page_words import PAGE, say
 from weighbridge.contract import Contract
-from weighbridge.notices.fields import FieldRule, Shape
+from weighbridge.notices.fields import FieldRule, Shape, local_instant_us
 from weighbridge.notices.rules import NoticeError, NoticeRules
 from weighbridge.settlement.periods import periods_within, term_of_s
 
@@ -18,6 +19,9 @@ CLOCK = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
 
 SELECTED: frozenset[Shape] = frozenset({"cause", "window", "batch"})
 """Of these the contract knows all."""
+
+OF_ALL: frozenset[Shape] = frozenset({"unit", "units", "claimable"})
+"""Left empty these mean all, and their hints say so."""
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "work": ("maintenance", "maintenance_withdrawn"),
@@ -59,7 +63,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """A field as its page shows it. `input`: the kind of input; `error` empty: nothing is wrong."""
+    """A field as its page shows it. `input`: the kind of input; `error` empty: nothing is wrong. `instant_us`: what a
+    time that was understood is."""
 
     name: str
     label: str
@@ -69,6 +74,7 @@ class FormField:
     value: str
     choices: Sequence[str]
     error: str
+    instant_us: int | None = None
 
 
 def grouped(kinds: Sequence[str]) -> list[tuple[str, list[str]]]:
@@ -110,9 +116,15 @@ class NoticeForm:
                 value=value,
                 choices=self._choices(field.shape, value),
                 error="" if error is None else said_wrong(error, self.language),
+                instant_us=self._instant_us(field, value),
             )
 
     def _hint(self, field: FieldRule) -> str:
+        optional = not field.needed and field.shape not in OF_ALL
+        more = [say("optional", self.language)] if optional else []
+        return " · ".join(filter(None, [self._form_of(field), *more]))
+
+    def _form_of(self, field: FieldRule) -> str:
         contract = self.rules.newest
         values = {
             "instant": contract.time_zone,
@@ -123,6 +135,13 @@ class NoticeForm:
         return (
             say(key, self.language, *filter(None, [values.get(field.shape)])) if key in PAGE else ""
         )
+
+    def _instant_us(self, field: FieldRule, value: str) -> int | None:
+        if field.shape != "instant":
+            return None
+        with contextlib.suppress(NoticeError):
+            return local_instant_us(value.strip(), self.rules.newest.time_zone)
+        return None
 
     def _choices(self, shape: Shape, value: str) -> Sequence[str]:
         """Those that the contract knows; of many the first."""

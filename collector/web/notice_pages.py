@@ -171,10 +171,7 @@ class NoticePages:
             contract=asked.contract,
             kind=asked.kind,
             party=asked.party,
-            answers=[
-                (field.name, field)
-                for field in self._form(asked, language).shown(asked.answers, {})
-            ],
+            fields=list(self._form(asked, language).shown(asked.answers, {})),
             as_of_us=self._statements.newest_s * MICROSECONDS,
             cards=await asyncio.to_thread(cards, preview, speak),
             remarks=list(remarked(preview, speak)),

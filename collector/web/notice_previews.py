@@ -70,7 +70,9 @@ def _row(change: Change, speak: Speaker) -> ChangeRow:
         else say(f"value.{place.what}", language)
     )
     values = [_spelled(change.kind, value, speak) for value in (change.before, change.after)]
-    return ChangeRow(say(f"lines.{place.lines}", language), " · ".join(place.about), what, *values)
+    return ChangeRow(
+        say(f"lines.{place.lines}", language), speak.clocked(" · ".join(place.about)), what, *values
+    )
 
 
 def _paths(one: PeriodPreview, speak: Speaker) -> Iterator[tuple[str, str, str]]:

@@ -144,8 +144,8 @@ def statement(server: Serving, period: str = MONTH) -> dict[str, Any]:
 
 def previewed(page: str, period: str = MONTH) -> set[tuple[str, str, str]]:
     """Every difference that the page shows of a period's statement."""
-    _, _, card = page.partition(f"<h2>Statement of {period} ")
-    card = card.partition("<h2>")[0]
+    _, _, card = page.partition(f">Statement of {period} <small>")
+    card = card.partition("<h2 ")[0]
     rows = re.findall(
         r"<tr><td><code>([^<]*)</code></td><td[^>]*>([^<]*)</td><td[^>]*>([^<]*)</td></tr>", card
     )
@@ -435,11 +435,13 @@ def test_what_comes_too_late_is_said_before_it_is_said(server: Serving) -> None:
     page = post(server, "cause", CAUSE | {"until": clocks(22)}, "lessee").body.decode()
     assert "This statement is final: what is said now of its time comes too late." in page
     assert "This changes nothing in the statements shown." in page
-    moved_to(server, START + timedelta(days=31 + 60) - timedelta(seconds=1))
-    in_time = post(server, "claim", {"period": MONTH, "unit": "n1.1"}, "lessee").body.decode()
+    claim = {"period": RUNNING, "unit": "n1.1"}
+    moved_to(server, START + timedelta(days=61 + 60) - timedelta(seconds=1))
+    in_time = post(server, "claim", claim, "lessee").body.decode()
+    assert "claimed in time" in in_time
     assert "lapsed, not claimed" not in in_time
-    moved_to(server, START + timedelta(days=31 + 60, seconds=2))
-    late = post(server, "claim", {"period": MONTH, "unit": "n1.1"}, "lessee").body.decode()
+    moved_to(server, START + timedelta(days=61 + 60, seconds=2))
+    late = post(server, "claim", claim, "lessee").body.decode()
     assert "lapsed, not claimed" in late
     coming = {"id": "M20", "from": "2027-02-01T00:00:00", "until": "2027-02-02T00:00:00"}
     page = post(server, "maintenance", coming, "provider").body.decode()
