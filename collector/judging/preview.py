@@ -3,10 +3,10 @@
 Nothing is entered. Both statements are as of the same second, so that they differ by what was said alone.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from collector.judging.statements import StatementError, StatementRequest, Statements
@@ -223,11 +223,10 @@ def _spelled(value: object) -> str:
 
 
 class Previews:
-    """Over the statements of one store; one is made at a time."""
+    """Over the statements of one store."""
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
-        self._turn = asyncio.Lock()
 
     async def of(self, notice: Notice) -> Preview:
         """What the notice, which its contract takes, would change if it were received now. Raises StatementError."""
@@ -238,11 +237,10 @@ class Previews:
         supposed = self._statements.supposing(notice, as_of_s * MICROSECONDS)
         begun, coming = _by_now(touched(record, notice, as_of_s), as_of_s)
         periods = []
-        async with self._turn:
-            for period in begun[-MOST_PERIODS:]:
-                both = (self._statements, supposed)
-                asked = [one.ask(notice.contract, period.label, as_of_s) for one in both]
-                periods.append(await asyncio.to_thread(_compared, *asked))
+        for period in begun[-MOST_PERIODS:]:
+            both = (self._statements, supposed)
+            asked = [one.ask(notice.contract, period.label, as_of_s) for one in both]
+            periods.append(await self._statements.apart(partial(_compared, *asked)))
         return Preview(
             tuple(periods),
             tuple(remarks(record, notice, as_of_s, periods)),
