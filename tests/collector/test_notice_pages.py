@@ -447,3 +447,30 @@ def test_what_comes_too_late_is_said_before_it_is_said(server: Serving) -> None:
     page = post(server, "maintenance", coming, "provider").body.decode()
     assert "By itself the contract rules on this window: excluded; 1 d of it" in page
     assert "Nothing can be stated yet of 2027-02: it has not begun." in page
+
+
+def test_a_period_is_closed_by_the_second_side_that_agrees(server: Serving) -> None:
+    """After the last: the form offers the digest of the statement that was issued."""
+    moved_to(server, START + timedelta(days=125))
+    path = f"/v1/contracts/lease/statement?period={RUNNING}"
+    assert server.request("POST", path, b"", **token("admin")).status == 200
+    later(server)
+    form = server.get(f"{NOTICES}/new/period_agreed", **token("lessee")).body.decode()
+    [digest] = re.findall(r'<option value="([0-9a-f]{64})">', form)
+    fields = {"period": RUNNING, "digest": digest, "at": clocks(125)}
+    waits = "one alone changes nothing"
+    first = post(server, "period_agreed", fields, "lessee").body.decode()
+    assert waits in first
+    assert "This changes nothing in the statements shown." in first
+    post(server, "period_agreed", {**fields, "do": "attest"}, "lessee")
+    later(server)
+    before = statement(server, RUNNING)
+    second = post(server, "period_agreed", fields, "provider").body.decode()
+    assert waits not in second
+    post(server, "period_agreed", {**fields, "do": "attest"}, "provider")
+    later(server)
+    after = statement(server, RUNNING)
+    assert "period_agreed" in after["flags"]
+    assert unlike(previewed(second, RUNNING)) == unlike(told(before, after))
+    closed = post(server, "claim", {"period": RUNNING}, "lessee").body.decode()
+    assert "This statement is closed: nothing that is said now changes it." in closed
