@@ -1,17 +1,14 @@
 """`weighbridge-agent`: the daemon and the commands around it. Subcommands are imported only when they run."""
 
-import asyncio
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.config import AgentConfig, load_config
 from weighbridge import __version__
 from weighbridge.process.settings import ConfigError
 from weighbridge.verdict import EXIT_CODES, Verdict
@@ -19,11 +16,14 @@ from weighbridge.verdict import EXIT_CODES, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent.config import AgentConfig
     from agent.nvml.client import NvmlSource
     from agent.report.source import DeviceSource
 
 
-def _config(file: Path | None, flags: Mapping[str, Any] | None = None) -> AgentConfig:
+def _config(file: Path | None, flags: Mapping[str, Any] | None = None) -> "AgentConfig":
+    from agent.config import load_config
+
     try:
         return load_config(file, os.environ, flags)
     except ConfigError as error:
@@ -46,6 +46,7 @@ class UsageFailure(click.ClickException):
 PATH = click.Path(path_type=Path)
 ANY_PATH = click.Path(path_type=Path, readable=False)
 """Of a file about which the command says itself why it cannot be read."""
+EVERY_S = 2.0
 SCHEDULE = ("interval_ms", "identity_interval_ms", "samples_per_report")
 configuration = click.option("--config", "file", type=PATH, help="TOML file.")
 state = click.option("--state-directory", type=PATH, help="Where key, spool and receipts are.")
@@ -118,8 +119,11 @@ def _serve(
     file: Path | None, flags: Mapping[str, Any], source: "Callable[[], DeviceSource]"
 ) -> None:
     """Run the daemon over these devices until it is told to stop."""
+    import asyncio
+
     from agent.alone import AnotherAgentError
     from agent.app import Daemon, set_up_logging
+    from agent.config import load_config
     from agent.enrolment import EnrolmentError
 
     config = _config(file, flags)
@@ -141,6 +145,8 @@ def _serve(
 @click.argument("invite")
 def enroll(file: Path | None, state_directory: Path | None, invite: str) -> None:
     """Make a key, trust the collector that INVITE names, register. INVITE may be `-` or a file."""
+    import asyncio
+
     from agent.enrolment import EnrolmentError, enrol
     from agent.report.transport import TransportError
 
@@ -189,6 +195,8 @@ def check(
 
     Exit codes: 0 all met, 3 something breached, 4 nothing breached but something unknown; 1 internal error, 2 usage.
     """
+    import asyncio
+
     from agent.app import ROOT
     from agent.check import check_node, load_promise
     from agent.check_report import as_json as spelled
@@ -219,6 +227,8 @@ def check(
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def snapshot(as_json: bool) -> None:
     """Every reading once, why one is unavailable, and how long each call took."""
+    import asyncio
+
     from agent.snapshot import show_snapshot, take_snapshot
 
     show_snapshot(asyncio.run(take_snapshot(_source())), as_json)
@@ -229,6 +239,8 @@ def snapshot(as_json: bool) -> None:
 @click.option("--redact", is_flag=True, help="Leave out serial numbers, UUIDs and paths.")
 def record(target: Path, redact: bool) -> None:
     """Write every raw NVML answer with its return code to TARGET, for bug reports and tests."""
+    import asyncio
+
     from agent.snapshot import take_record
 
     capture = asyncio.run(take_record(_source(), redact))
@@ -284,6 +296,8 @@ def probe(
     **numbers: Any,
 ) -> None:
     """Challenge this node's GPUs, known to be good, again and again; write what they reach to a file."""
+    import asyncio
+
     from agent.probe.calibration import TRIAL_ROUNDS, WORK_S, calibrate
     from agent.probe.client import NoProber, over, spawn
     from weighbridge.challenge.calibration import CalibrationError, lasting
@@ -311,6 +325,8 @@ def probe(
 
 def _gpus() -> tuple[str, ...]:
     """The UUIDs of this node's GPUs, MIG devices left out."""
+    import asyncio
+
     from agent.report.source import IdentityTier
 
     async def identify() -> IdentityTier:
@@ -357,6 +373,9 @@ def simulate(
 
     With --from and --until it moves the clock of a collector that serves a simulation, as fast as all keep up.
     """
+    import asyncio
+    import tempfile
+
     from agent.app import set_up_logging
     from agent.enrolment import EnrolmentError
     from agent.report.transport import TransportError
@@ -406,8 +425,7 @@ def _course(start: str | None, end: str | None, then: str | None, step_ms: int) 
 @click.argument("reason")
 def pause(file: Path | None, runtime_directory: Path | None, reason: str) -> None:
     """Let go of the driver, so that a GPU reset or a MIG change can go ahead. Paused time is unknown."""
-    config = _config(file, {"runtime_directory": runtime_directory})
-    _ask(config, {"command": "pause", "reason": reason})
+    _ask(file, runtime_directory, {"command": "pause", "reason": reason})
     click.echo("paused; `weighbridge-agent resume` goes on")
 
 
@@ -416,25 +434,50 @@ def pause(file: Path | None, runtime_directory: Path | None, reason: str) -> Non
 @runtime
 def resume(file: Path | None, runtime_directory: Path | None) -> None:
     """Go on after a pause."""
-    _ask(_config(file, {"runtime_directory": runtime_directory}), {"command": "resume"})
+    _ask(file, runtime_directory, {"command": "resume"})
     click.echo("resumed")
 
 
 @main.command()
 @configuration
 @runtime
-def status(file: Path | None, runtime_directory: Path | None) -> None:
-    """What the running agent says of itself, as JSON."""
-    config = _config(file, {"runtime_directory": runtime_directory})
-    click.echo(json.dumps(_ask(config, {"command": "status"}), indent=1))
+@click.option("--watch", "watching", is_flag=True, help="Draw it anew every two seconds, until ^C.")
+def status(file: Path | None, runtime_directory: Path | None, watching: bool) -> None:
+    """What the running agent says of itself, as JSON; on standard error, what is wrong with that picture.
+
+    --watch shows both to people, and ends with 0.
+    """
+    from agent.running import picture, remarks
+
+    def told() -> dict[str, Any]:
+        return _ask(file, runtime_directory, {"command": "status"})
+
+    if watching:
+        from weighbridge.process.terminal import watch
+
+        watch(lambda: _drawn(told, picture), EVERY_S)
+        return
+    said = told()
+    click.echo(json.dumps(said, indent=1))
+    for remark in remarks(said):
+        click.echo(remark, err=True)
 
 
-def _ask(config: AgentConfig, request: dict[str, Any]) -> dict[str, Any]:
-    from agent.app import CONTROL_SOCKET
-    from agent.control import AgentControlError, ask
+def _drawn(told: "Callable[[], dict[str, Any]]", picture: "Callable[[dict[str, Any]], str]") -> str:
+    """An agent that does not answer may do so at the next look."""
+    try:
+        return picture(told())
+    except click.ClickException as error:
+        return f"NO ANSWER: {error.message}"
+
+
+def _ask(file: Path | None, directory: Path | None, request: dict[str, Any]) -> dict[str, Any]:
+    from agent.running import CONTROL_SOCKET, AgentControlError, ask, runtime_directory
 
     try:
-        return asyncio.run(ask(config.runtime_directory / CONTROL_SOCKET, request))
+        return ask((directory or runtime_directory(file)) / CONTROL_SOCKET, request)
+    except ConfigError as error:
+        raise UsageFailure(str(error)) from error
     except AgentControlError as error:
         raise click.ClickException(str(error)) from error
 

@@ -30,6 +30,7 @@ from agent.report.reporter import BREATH_S, Sending
 from agent.report.sampler import Schedule
 from agent.report.source import DeviceSource
 from agent.report.transport import Transport
+from agent.running import CONTROL_SOCKET
 from weighbridge.process.service_manager import ServiceManager
 from weighbridge.process.settings import ConfigError
 from weighbridge.process.system_clock import boot_id
@@ -39,7 +40,6 @@ from weighbridge.wire.report import Event, EventKind, Reason
 log = logging.getLogger(__name__)
 
 ROOT = Path("/")
-CONTROL_SOCKET = "control.sock"
 
 
 def schedule_of(config: AgentConfig) -> Schedule:

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent.running import DEFAULT_FILE, RUNTIME_DIRECTORY
 from weighbridge.process.settings import load_settings
 
-DEFAULT_FILE = Path("/etc/weighbridge/agent.toml")
 _TIME = r"([01]\d|2[0-3]):[0-5]\d"
 WINDOWS = rf"^({_TIME}-{_TIME}(,{_TIME}-{_TIME})*)?$"
 
@@ -19,7 +19,7 @@ class AgentConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     state_directory: Path = Path("/var/lib/weighbridge-agent")
-    runtime_directory: Path = Path("/run/weighbridge-agent")
+    runtime_directory: Path = Path(RUNTIME_DIRECTORY)
     interval_ms: int = Field(10_000, ge=100, le=3_600_000)
     samples_per_report: int = Field(1, ge=1, le=3600)
     slow_interval_ms: int = Field(60_000, ge=1000, le=3_600_000)

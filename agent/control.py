@@ -7,14 +7,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from agent.running import PATIENCE_S
+
 _LONGEST_LINE = 4096
-_PATIENCE_S = 60.0
 
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-
-
-class AgentControlError(Exception):
-    """The agent cannot be reached, or it refused. The message says which."""
 
 
 async def serve(path: Path, handle: Handler) -> asyncio.Server:
@@ -23,7 +20,7 @@ async def serve(path: Path, handle: Handler) -> asyncio.Server:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S):
                 reply = await _reply(await reader.readline(), handle)
                 writer.write(json.dumps(reply).encode() + b"\n")
                 await writer.drain()
@@ -52,22 +49,3 @@ async def _reply(line: bytes, handle: Handler) -> dict[str, Any]:
     if not isinstance(request, dict):
         return {"error": "not an object"}
     return await handle(request)
-
-
-async def ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """The running agent's answer. Raises AgentControlError."""
-    try:
-        reader, writer = await asyncio.open_unix_connection(path)
-    except OSError as error:
-        raise AgentControlError(f"no agent answers at {path}: {error.strerror}") from error
-    try:
-        writer.write(json.dumps(request).encode() + b"\n")
-        async with asyncio.timeout(_PATIENCE_S):
-            answer = json.loads(await reader.readline() or b"{}")
-    except (TimeoutError, OSError, ValueError) as error:
-        raise AgentControlError(f"the agent at {path} did not answer") from error
-    finally:
-        writer.close()
-    if not isinstance(answer, dict) or "error" in answer or not answer:
-        raise AgentControlError(str(answer.get("error", "the agent did not answer")))
-    return answer

@@ -229,9 +229,23 @@ class Agent:
             case "status":
                 said = {"status": self.status, "log": self._watch.status}
                 said["driver"] = driver_line(self.driver)
-                return {**said, "paused": self.sampler.paused} | self.facts()
+                return {**said, "paused": self.sampler.paused} | self._ages() | self.facts()
             case other:
                 return {"error": f"no such command: {other}"}
+
+    def _ages(self) -> dict[str, int]:
+        """How old the newest sample and the newest receipt are, and how far apart they are meant to be."""
+        schedule, sampled_us = self.sampler.schedule, self.sampler.sampled_us_ago
+        heard_s = None if self._reporter is None else self._reporter.heard_s_ago
+        ages = {
+            "interval_milliseconds": schedule.interval_us // 1000,
+            "report_milliseconds": schedule.interval_us * schedule.samples // 1000,
+        }
+        if sampled_us is not None:
+            ages["sampled_milliseconds_ago"] = sampled_us // 1000
+        if heard_s is not None:
+            ages["acknowledged_milliseconds_ago"] = int(heard_s * 1000)
+        return ages
 
     async def _pause(self, reason: str) -> dict[str, Any]:
         if not reason.strip():

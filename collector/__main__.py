@@ -19,7 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "release": (f"{OPERATE}:release", "Take a node from a contract."),
     "key": (f"{OPERATE}:key", "List, revoke and rotate the keys of agents."),
     "contract": ("collector.cli.contracts:contract", "Check, add, list and show contracts."),
-    "status": ("collector.cli.contracts:status", "Delivered against contracted, now."),
+    "status": ("collector.cli.status:status", "Delivered against contracted, now."),
     "challenge": ("collector.cli.challenge:challenge", "Ask nodes to prove their compute."),
     "attest": ("collector.cli.attest:attest", "Ask a node's GPUs to show who they are."),
     "recheck": ("collector.cli.challenge:recheck", "Compute challenges anew, offline."),

@@ -34,6 +34,7 @@ from collector.api.doors import (
 )
 from collector.api.exposition import Exposition, Sample
 from collector.api.guesses import Guesses
+from collector.api.health import HealthApi
 from collector.api.log import LogApi
 from collector.api.notices import NoticesApi
 from collector.api.openid import Provider
@@ -392,6 +393,7 @@ def _routes(
     settlement = _settlement_api(components)
     served = (
         _log_api(components, ingest, exposition),
+        HealthApi(store.log, committer, components.judging, lambda: fleet.now_us),
         CosigningApi(components.rounds),
         TimestampsApi(store.log, store.index),
         TilesApi(store.log),
@@ -487,8 +489,6 @@ def _log_api(components: Components, ingest: Ingest, exposition: Exposition) -> 
         ingest,
         components.config.keys / "ca.pem",
         exposition.ingest.time,
-        lambda: components.judging.failure,
-        components.judging.remarks,
     )
 
 

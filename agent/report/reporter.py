@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -225,8 +226,14 @@ class Reporter:
         self._wake = asyncio.Event()
         self._complaint = ""
         self._mended = 0
+        self._heard_s: float | None = None
         self.status = "not yet connected"
         """How the last exchange went, as one line for people."""
+
+    @property
+    def heard_s_ago(self) -> float | None:
+        """How long ago the collector last took reports; None: it has not yet."""
+        return None if self._heard_s is None else time.monotonic() - self._heard_s
 
     def wake(self) -> None:
         """Tells the reporter that the spool has a new report."""
@@ -344,6 +351,7 @@ class Reporter:
         if self._complaint:
             log.info("the collector accepts reports again")
         self._complaint, self._most, self.status = "", MOST_REPORTS, "reporting"
+        self._heard_s = time.monotonic()
         self._mended = 0
         self._sending.backoff.succeeded()
 

@@ -214,6 +214,7 @@ class Sampler:
         self._digest = ""
         self._inventory_due = True
         self._inventory_sent_us = 0
+        self._sampled_us: int | None = None
         self._slow_due_us = self._identity_due_us = 0
         self._wall_offset_us: int | None = None
         self.paused = False
@@ -247,6 +248,11 @@ class Sampler:
         """Whether it has taken a sample."""
         return self._slow_due_us > 0
 
+    @property
+    def sampled_us_ago(self) -> int | None:
+        """How old the newest sample is; None before the first."""
+        return None if self._sampled_us is None else self._clock.boottime_us() - self._sampled_us
+
     async def run(self) -> None:
         """Sample for ever."""
         async for due_us in ticks_us(self._clock, self.schedule.interval_us):
@@ -263,6 +269,7 @@ class Sampler:
         The fast tier first: to ask who is there takes near 0.1 s for each GPU, and the sample would be late by it.
         """
         await self._sweep_fast(due_us)
+        self._sampled_us = self._clock.boottime_us()
         if due_us >= self._identity_due_us:
             await self._identify(due_us)
         if due_us >= self._slow_due_us:

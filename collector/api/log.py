@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,7 @@ SIZE = re.compile(r"[0-9]{1,16}")
 class LogApi:
     """`authority` is the file of the CA certificate.
 
-    `timed` makes a context that times one request with reports. `stopped` says why nothing is judged any more, or None;
-    `remarks` what is not judged yet.
+    `timed` makes a context that times one request with reports.
     """
 
     def __init__(
@@ -60,8 +59,6 @@ class LogApi:
         ingest: Ingest,
         authority: Path,
         timed: Callable[[], AbstractContextManager[object]],
-        stopped: Callable[[], str | None],
-        remarks: Callable[[], Iterable[str]],
     ) -> None:
         self._log = log
         self._committer = committer
@@ -69,8 +66,6 @@ class LogApi:
         self._ingest = ingest
         self._authority = authority
         self._timed = timed
-        self._stopped = stopped
-        self._judging = remarks
 
     def routes(self) -> tuple[Route, ...]:
         opened, read = Access.OPEN, Access.READ
@@ -89,8 +84,6 @@ class LogApi:
             ),
             Route("GET", "/v1/log/entries", self.entries, read, "Entries.", ("start", "limit")),
             Route("GET", "/v1/log/proof", self.proof, read, "Inclusion or consistency.", proof),
-            Route("GET", "/healthz", self.healthy, opened, "Whether the process lives.", (), text),
-            Route("GET", "/readyz", self.ready, opened, "Whether it stores and judges.", (), text),
         )
 
     async def reports(self, request: web.Request) -> web.Response:
@@ -217,27 +210,6 @@ class LogApi:
             upto = whole_number(request, "to", size, 0, size)
             return _hashes(lambda: consistency_proof(old, upto, self._log.proven()))
         raise Problem("malformed", "name index and size, or from and to")
-
-    async def healthy(self, _: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    async def ready(self, _: web.Request) -> web.Response:
-        """Not ready while nothing can be stored, or once nothing is judged any more. What is judged later is said."""
-        if self._committer.failure is not None:
-            raise Problem("overloaded", f"nothing can be stored: {self._committer.failure}")
-        stopped = self._stopped()
-        if stopped is not None:
-            raise Problem("overloaded", stopped)
-        return web.Response(text="".join(f"{line}\n" for line in ("ok", *self._remarks())))
-
-    def _remarks(self) -> Iterator[str]:
-        clock = self._committer.clock
-        if self._log.damage is not None:
-            yield f"proofs that need it are not handed out: {self._log.damage}"
-        yield from self._judging()
-        if clock.stepped:
-            ahead = f"{clock.off_us / 1_000_000:+.1f} s off"
-            yield f"the system's clock was stepped and is not followed: {ahead}"
 
 
 def _row(index: int, leaf: bytes) -> str:

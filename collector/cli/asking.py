@@ -3,7 +3,6 @@
 Nothing is imported here that a command which only asks does not need: such a command starts at once.
 """
 
-import asyncio
 import errno
 import os
 import sys
@@ -85,9 +84,15 @@ class StoreServer:
 
     def ask(self, method: str, path: str, body: Body = None, seconds: float = SECONDS) -> Any:
         asked = (self._directory, method, path, body, seconds)
-        return control.request(*asked) if self.serves else asyncio.run(self._ask(asked))
+        if self.serves:
+            return control.request(*asked)
+        import asyncio
+
+        return asyncio.run(self._ask(asked))
 
     async def _ask(self, asked: tuple[Path, str, str, Body, float]) -> Any:
+        import asyncio
+
         from collector import app
         from collector.config import load_config
 

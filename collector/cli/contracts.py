@@ -1,37 +1,21 @@
-"""`contract check|add|list|show` and `status`: what was promised, and what is delivered."""
+"""`contract`: what was promised."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from collector.cli.asking import EXISTING, USAGE, Server, asks, stated
-from collector.documents.spelling import percent, utc
+from collector.cli.status import contract_of, contracts_of, table
+from collector.documents.spelling import utc
 from weighbridge.contract import Contract, ContractError, loaded
 from weighbridge.contract.chain import mismatches
 from weighbridge.contract.forms import FormError, fill, form, forms
 from weighbridge.contract.loading import Examined, examined
 from weighbridge.process.settings import ConfigError
-from weighbridge.verdict import EXIT_CODES, Verdict, worst
-
-Json = dict[str, Any]
-STYLES = {
-    "met": "bold green",
-    "breached": "bold red",
-    "unknown": "bold yellow",
-    "error": "red",
-    "warning": "yellow",
-    "info": "dim",
-}
-PAGE = 1000
-WHOLE = frozenset({"", "severity", "finding"})
-"""Columns that are not broken over lines."""
 
 contract_file = click.argument("file", type=EXISTING)
 
@@ -104,13 +88,13 @@ def contract_withdraw(contract_id: str, reason: str, server: Server) -> None:
 @asks
 def contract_list(server: Server) -> None:
     """Every contract: who, what, and until when."""
-    table = _table("contract", "version", "provider", "lessee", "cards", "until")
-    for row in _contracts(server):
+    made = table("contract", "version", "provider", "lessee", "cards", "until")
+    for row in contracts_of(server):
         cards = "\n".join(row["cards"])
         until = utc(row["end_us"])
         who = (row["provider"], row["lessee"])
-        table.add_row(*map(Text, (row["contract"], str(row["version"]), *who, cards, until)))
-    Console().print(table)
+        made.add_row(*map(Text, (row["contract"], str(row["version"]), *who, cards, until)))
+    Console().print(made)
 
 
 @contract.command("show")
@@ -118,7 +102,7 @@ def contract_list(server: Server) -> None:
 @asks
 def contract_show(contract_id: str, server: Server) -> None:
     """The version in force of CONTRACT_ID as YAML, with every default."""
-    click.echo(_of(server, contract_id)["text"], nl=False)
+    click.echo(contract_of(server, contract_id)["text"], nl=False)
 
 
 @contract.command("openslo", short_help="Its objectives as OpenSLO documents.")
@@ -128,30 +112,8 @@ def contract_openslo(contract_id: str, server: Server) -> None:
     """The availability objectives of CONTRACT_ID as OpenSLO v1 documents."""
     from collector.documents.openslo import openslo
 
-    text = _of(server, contract_id)["text"]
+    text = contract_of(server, contract_id)["text"]
     click.echo(openslo(loaded(text)), nl=False)
-
-
-@click.command()
-@click.argument("contract_id", required=False)
-@asks
-def status(contract_id: str | None, server: Server) -> None:
-    """Delivered against contracted, of CONTRACT_ID or of all, with what is found.
-
-    Exit codes: 0 all met, 3 something breached, 4 nothing breached but something unknown.
-    """
-    one = contract_id
-    rows = list(_contracts(server)) if one is None else [_of(server, one, "/status?limit=1")]
-    console = Console()
-    console.print(_summary(rows))
-    if any(row["objectives"] for row in rows):
-        console.print(_availability(rows))
-    for row in rows:
-        found = list(_findings(server, row["contract"]))
-        if found:
-            console.print(_found(row["contract"], found))
-            console.print(_next(found))
-    sys.exit(EXIT_CODES[worst((Verdict(row["verdict"]) for row in rows), empty=Verdict.MET)])
 
 
 def _load(file: Path) -> Contract:
@@ -170,105 +132,3 @@ def _load(file: Path) -> Contract:
     if found.contract is None or found.problems:
         sys.exit(USAGE)
     return found.contract
-
-
-def _of(server: Server, contract_id: str, below: str = "") -> Json:
-    """What the collector says of one contract."""
-    answer: Json = server.ask("GET", f"/v1/contracts/{quote(contract_id, safe='')}{below}")
-    return answer
-
-
-def _contracts(server: Server) -> Iterator[Json]:
-    return _every(server, "/v1/contracts")
-
-
-def _findings(server: Server, name: str) -> Iterator[Json]:
-    return _every(server, f"/v1/contracts/{quote(name, safe='')}/findings")
-
-
-def _every(server: Server, path: str) -> Iterator[Json]:
-    """The items of all pages of a list."""
-    query: Json = {"limit": PAGE}
-    while True:
-        answer = server.ask("GET", f"{path}?{urlencode(query)}")
-        yield from answer["items"]
-        if answer["after"] is None:
-            return
-        query["after"] = answer["after"]
-
-
-def _table(*columns: str, title: str | None = None) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
-    return table
-
-
-def _summary(rows: list[Json]) -> Table:
-    counts = ("contracted", "reporting", "healthy", "in use")
-    table = _table("", "contract", *counts, "findings")
-    for row in rows:
-        gpus = row["gpus"]
-        whole = gpus["contracted"]
-        cells = [_count(gpus[state], whole) for state in ("reporting", "healthy")]
-        table.add_row(
-            Text(row["verdict"].upper(), STYLES[row["verdict"]]),
-            Text(row["contract"]),
-            Text(str(whole)),
-            *cells,
-            Text(str(gpus["in_use"])),
-            _severities(row["findings"]),
-        )
-    return table
-
-
-def _count(number: int, whole: int) -> Text:
-    return Text(str(number), "green" if number >= whole else "bold red")
-
-
-def _severities(counted: Json) -> Text:
-    parts = [Text(f"{count} {word}", STYLES[word]) for word, count in counted.items() if count]
-    return Text(", ").join(parts) if parts else Text("none", "green")
-
-
-def _availability(rows: list[Json]) -> Table:
-    table = _table("", "contract", "objective", "promised", "at least", "at most")
-    for row in rows:
-        for goal in row["objectives"]:
-            shares = (percent(goal[name]) for name in ("target", "low", "high"))
-            verdict = Text(goal["verdict"].upper(), STYLES[goal["verdict"]])
-            table.add_row(verdict, *map(Text, (row["contract"], goal["objective"], *shares)))
-    return table
-
-
-def _worst_first(found: list[Json]) -> list[Json]:
-    order = list(STYLES)
-    return sorted(found, key=lambda row: (order.index(row["severity"]), row["since_us"]))
-
-
-def _next(found: list[Json]) -> Table:
-    """What to do, once for each code: a collector of another version may not say it."""
-    table = _table("finding", "means", "what to do, in order")
-    told = {(row["code"], row["verdict"]): row for row in _worst_first(found) if row.get("steps")}
-    for row in told.values():
-        steps = (f"{number}. {step['en']}" for number, step in enumerate(row["steps"], start=1))
-        table.add_row(*map(Text, (row["code"], row["means"]["en"], "\n".join(steps))))
-    return table
-
-
-def _found(name: str, found: list[Json]) -> Table:
-    """Each finding in lines of its own: a UUID and what was observed want the width."""
-    table = _table("severity", "what is found", title=name)
-    for row in _worst_first(found):
-        table.add_row(Text(row["severity"], STYLES[row["severity"]]), Text("\n".join(_told(row))))
-    return table
-
-
-def _told(row: Json) -> Iterator[str]:
-    """What is found, where and since when, what was promised and what is seen."""
-    where = " ".join(part for part in (row["node"], row["gpu"]) if part) or "the contract"
-    reason = row.get("reason")
-    yield f"{row['code']}, since {utc(row['since_us'])}"
-    yield f"  at {where}"
-    yield f"  expected {row['expected']}"
-    yield f"  observed {row['observed']}" + ("" if reason is None else f": {reason['en']}")

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from weighbridge.contract.zone_data import time_zone
+SECONDS = "%Y-%m-%d %H:%M:%S"
 
 
 def percent(share: str) -> str:
@@ -14,13 +14,15 @@ def percent(share: str) -> str:
 
 def utc(instant_us: int) -> str:
     """`2026-10-01 12:00:00`, rounded down to the second."""
-    return local(instant_us, "UTC")
+    return datetime.fromtimestamp(instant_us // 1_000_000, UTC).strftime(SECONDS)
 
 
 def local(instant_us: int, zone: str) -> str:
-    """The same in a zone of the zone data."""
+    """The same in a zone of the zone data, which only those load who ask for one."""
+    from weighbridge.contract.zone_data import time_zone
+
     instant = datetime.fromtimestamp(instant_us // 1_000_000, UTC)
-    return instant.astimezone(time_zone(zone)).strftime("%Y-%m-%d %H:%M:%S")
+    return instant.astimezone(time_zone(zone)).strftime(SECONDS)
 
 
 def span(duration_us: int) -> str:

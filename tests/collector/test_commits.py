@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from collector.api.contracts import ContractAddition
-from collector.api.log import LogApi
+from collector.api.health import HealthApi
 from collector.app import problems
 from collector.judging import follower
 from collector.judging.follower import HELD_SAMPLES, LogFollower
@@ -390,35 +390,42 @@ async def test_a_judge_that_fails_on_what_waited_stops_and_says_where(store: Sto
     store.close()
 
 
+class Judge:
+    """One that says what it is told to say."""
+
+    def __init__(self) -> None:
+        self.failure: str | None = None
+        self.said: list[str] = []
+
+    def remarks(self) -> list[str]:
+        return self.said
+
+
 async def test_it_is_ready_until_judging_stops(store: Store) -> None:
-    said: list[str | None] = [None]
-    said_of_judging: list[str] = []
-    committing = committer(store)
-    ingest = Ingest(committing, committing.ring, Limits())
-    log_api = LogApi(
-        store.log,
-        committing,
-        committing.ring,
-        ingest,
-        Path(),
-        nullcontext,
-        lambda: said[-1],
-        lambda: said_of_judging,
-    )
+    judge, committing = Judge(), committer(store)
+    health = HealthApi(store.log, committing, judge, lambda: 7)
     application = web.Application(middlewares=[problems])
-    application.router.add_get("/readyz", log_api.ready)
+    application.router.add_get("/readyz", health.ready)
+    application.router.add_get("/v1/status", health.status)
     async with TestClient(TestServer(application)) as client, running(committing):
         assert await (await client.get("/readyz")).text() == "ok\n"
-        said_of_judging.append("judging is behind the log by 7 entries")
+        judge.said.append("judging is behind the log by 7 entries")
         answer = await client.get("/readyz")
         assert (answer.status, await answer.text()) == (
             200,
             "ok\njudging is behind the log by 7 entries\n",
         )
-        said.append("judging stopped at entry 7: KeyError: 'x'")
+        judge.failure = "judging stopped at entry 7: KeyError: 'x'"
         answer = await client.get("/readyz")
         assert answer.status == 503
-        assert (await answer.json())["detail"] == said[-1]
+        assert (await answer.json())["detail"] == judge.failure
+        told = await (await client.get("/v1/status")).json()
+        assert told == {
+            "judged_us": 7,
+            "newest_us": committing.newest_us,
+            "stopped": judge.failure,
+            "remarks": judge.said,
+        }
     store.close()
 
 

@@ -1,6 +1,5 @@
 """The daemon as a process of its own, on a machine whose driver answers nothing, against a collector over real HTTP."""
 
-import asyncio
 import fcntl
 import os
 import re
@@ -18,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from agent.control import ask
+from agent.running import ask
 from tests.agent.fake_nvml.fixture import uuid
+from tests.terminal import interrupted, on_terminal
 from weighbridge.wire.report import EventKind, Report
 
 DEADLINE_S = 60
@@ -158,7 +158,7 @@ def test_a_collector_away_for_long_gets_everything_in_order(node: Node) -> None:
 
 
 def spooled(node: Node) -> int:
-    told = asyncio.run(ask(node.runtime / "control.sock", {"command": "status"}))
+    told = ask(node.runtime / "control.sock", {"command": "status"})
     return int(told["spool_pending_count"])
 
 
@@ -559,3 +559,20 @@ def test_run_without_enrolment_is_a_usage_error(node: Node) -> None:
     done = node.cli("run", *node.flags())
     assert done.returncode == 2
     assert "enroll" in done.stderr
+
+
+def test_status_is_watched_while_the_agent_comes_and_goes(node: Node) -> None:
+    node.enroll()
+    node.start()
+    node.wait_for_reports(3)
+    missing = "reporting; NVML: the driver's library, libnvidia-ml.so.1, is not found\n"
+    assert node.control("status").stderr == missing
+    command = [*AGENT, "status", "--watch", "--runtime-directory", str(node.runtime)]
+    with on_terminal(command, node.environment()) as (terminal, process):
+        terminal.until(lambda shown: "sampled_milliseconds_ago" in shown, "the picture")
+        assert node.stop() == 0
+        terminal.until(lambda shown: "NO ANSWER: no agent answers" in shown, "the agent's end")
+        assert interrupted(process) == 0
+        terminal.read(0)
+    assert "Traceback" not in terminal.written
+    assert "Aborted" not in terminal.written

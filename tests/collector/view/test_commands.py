@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from collector.__main__ import main
-from collector.cli import contracts
+from collector.cli import status
 from weighbridge.contract import load
 
 CONTRACT = """\
@@ -168,7 +168,7 @@ def test_what_status_finds_fits_80_columns_and_breaks_no_name(
         "since_us": 1_795_950_715_845_189,
     }
     weighbridge("contract", "add", file, "--config", store)
-    monkeypatch.setattr(contracts, "_findings", lambda *_: [found])
+    monkeypatch.setattr(status, "_findings", lambda *_: [found])
     monkeypatch.setenv("COLUMNS", "80")
     told = weighbridge("status", "--config", store).output
     assert max(map(len, told.splitlines())) <= 80
