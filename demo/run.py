@@ -20,6 +20,7 @@ from demo.plan import FAULTS, GPUS, LEASES, NODES, Fault, contract, scenario
 from demo.programs import DemoError, events, first_line, messages, program, run, running
 from demo.show import Screen, told
 from demo.verdicts import Outcome, against_the_honest, compare
+from weighbridge.process.terminal import progress
 
 Json = Mapping[str, Any]
 POLL_SECONDS = 0.5
@@ -105,9 +106,10 @@ class Demonstration:
         await self.start_real_node(stack)
         self._screen.note(f"inviting {len(NODES)} nodes and starting their agents")
         invites = self._wanted.directory / "invites"
-        lines = [
-            await self._invite(lease.contract, node) for lease in LEASES for node in lease.nodes
-        ]
+        with progress("inviting"):
+            lines = [
+                await self._invite(lease.contract, node) for lease in LEASES for node in lease.nodes
+            ]
         invites.write_text("\n".join(lines) + "\n", encoding="ascii")
         await self._start_fleet(stack, invites)
 
@@ -122,11 +124,13 @@ class Demonstration:
         store = str(self._store)
         # Anybody on the machine may watch a demonstration: no token is asked for.
         made = [weighbridge, "init", store, "--listen", listen, "--open-on-loopback"]
-        await run(made, self._environment)
+        with progress("starting the collector"):
+            await run(made, self._environment)
         log = self._wanted.directory / "collector.log"
         serve = [weighbridge, "serve", "--config", str(self._store / "config.toml")]
         process = await stack.enter_async_context(running(serve, log, self._environment))
-        said = await first_line(process, log)
+        with progress("starting the collector"):
+            said = await first_line(process, log)
         self._url = said.removeprefix("listening on ")
         self._screen.note(f"collector: {self._url}/ (evidence in {self._store})")
 

@@ -32,6 +32,17 @@ class Terminal:
         if ready:
             self.written += os.read(self.master, 65536).decode(errors="replace")
 
+    def write(self, text: str) -> None:
+        """As somebody types it."""
+        os.write(self.master, text.encode())
+
+    def reads(self, text: str) -> None:
+        """Until it was written."""
+        end = time.monotonic() + DEADLINE_S
+        while text not in self.written:
+            assert time.monotonic() < end, f"waited in vain for {text!r}: {self.written!r}"
+            self.read(0.2)
+
     def until(self, holds: Callable[[str], bool], what: str) -> str:
         """What stands in the newest whole picture, once that holds of it."""
         end = time.monotonic() + DEADLINE_S

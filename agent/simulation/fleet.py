@@ -12,7 +12,6 @@ import json
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import click
@@ -41,12 +40,14 @@ from agent.simulation.scenario import (
     Silence,
     load_scenario,
 )
+from weighbridge.process.terminal import clear_progress, progress
 
 ENROLLING_AT_ONCE = 8
 LONGEST_WAIT_S = 2.0
 SHORTEST_WAIT_S = 0.02
 RECEIPTS_BYTES = 1 << 20
 DAY_MS = 86_400_000
+SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +227,8 @@ async def enrol_fleet(fleet: SimulatedFleet) -> list[NodeIdentity]:
             directory = fleet.directory / read_invite(line).node
             return await enrol(line, directory, fleet.collector)
 
-    return list(await asyncio.gather(*(one(line) for line in fleet.invites[: fleet.nodes])))
+    with progress(f"enrolling {fleet.nodes} nodes"):
+        return list(await asyncio.gather(*(one(line) for line in fleet.invites[: fleet.nodes])))
 
 
 async def simulate(fleet: SimulatedFleet, seconds: float | None) -> None:
@@ -273,7 +275,14 @@ async def _drive(
 ) -> None:
     transport = Transport(identity.url, identity.trust)
     try:
-        await drive(course, clock, nodes, partial(move_collector, transport), stopped)
+        whole_s = (course.until_us - course.from_us) // SECOND_US
+        with progress("seconds of simulated time", whole_s) as count:
+
+            async def move(wall_us: int) -> None:
+                await move_collector(transport, wall_us)
+                count((wall_us - course.from_us) // SECOND_US)
+
+            await drive(course, clock, nodes, move, stopped)
     finally:
         await transport.close()
 
@@ -300,6 +309,7 @@ async def _play(node: SimulatedNode, fault: Fault, fleet: SimulatedFleet, clock:
 def _say(what: str, node: SimulatedNode, fault: Fault, fleet: SimulatedFleet, clock: Clock) -> None:
     for device in subjects(fault, node.number, fleet):
         line = {what: fault.kind, "node": node.name, "device": device, "at_us": clock.wall_us()}
+        clear_progress()
         click.echo(json.dumps(line))
 
 

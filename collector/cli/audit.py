@@ -16,6 +16,7 @@ from collector.cli.statement import (
 )
 from collector.documents.words import Language
 from weighbridge.audit.auditing import Audit
+from weighbridge.process.terminal import progress
 
 SECONDS = 1800.0
 """The statements of all months take their time."""
@@ -32,5 +33,6 @@ def audit(
 ) -> None:
     """Red flags over all contracts, the four counts, and revenue by company and month. A flag proves nothing."""
     query = "" if as_of is None else f"?{urlencode({'as_of': as_of})}"
-    answer: dict[str, Any] = server.ask("GET", f"/v1/audit{query}", seconds=SECONDS)
+    with progress("auditing all contracts"):
+        answer: dict[str, Any] = server.ask("GET", f"/v1/audit{query}", seconds=SECONDS)
     print_document(understood(Audit, answer), name, language, output)

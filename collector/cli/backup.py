@@ -22,6 +22,7 @@ from weighbridge.log.merkle import root_at
 from weighbridge.log.succession import announces, open_by_any
 from weighbridge.process.settings import ConfigError
 from weighbridge.process.system_clock import wall_us
+from weighbridge.process.terminal import progress
 from weighbridge.wire.report import Model, WirePart, encode
 from weighbridge.wire.signing import SignatureError, Signer
 
@@ -80,7 +81,10 @@ def backup(target: Path | str, endpoint: str | None, plain_http: bool, config_fi
     is gone on with. TARGET holds the private keys of the log and of the CA.
     """
     config = load_config(config_file, os.environ)
-    with opened_location(target, endpoint, plain_http=plain_http) as location:
+    with (
+        opened_location(target, endpoint, plain_http=plain_http) as location,
+        progress(f"bringing {target} up to the log"),
+    ):
         done = back_up(config.directory, config_file, location, public_keys(config.keys))
     click.echo(f"{target}: {done.head.size} entries, {done.new} of them new")
     click.echo(f"root    {done.head.root.hex()}")
@@ -114,7 +118,7 @@ def restore(
         finished(location)
         keys = keys_of(lambda name: location.read(f"keys/{name}"), location.at("keys"))
         seen = [read_head_file(file, keys) for file in head_files]
-        with restored(location, directory, keys) as begun:
+        with progress("proving every entry"), restored(location, directory, keys) as begun:
             lost = _lost(begun, seen)
             leaves = [leaf for leaf in begun.log.leaves(0, begun.log.size) if announces(leaf)]
             _enter(begun, lost, own_keys(directory / "keys", leaves))

@@ -17,7 +17,6 @@ from collector.bundling.making import BundleMaker, Extracting
 from collector.bundling.survey import Surveyed, survey_log
 from collector.cli.asking import StoreServer, config_option, fail, stated
 from collector.cli.operate import collect_seldom
-from collector.cli.replay import counting
 from collector.cli.statement import as_of_option, fetch_statement, period_option
 from collector.config import load_config
 from collector.judging.statements import StatementError, instant
@@ -27,6 +26,7 @@ from collector.storage.frozen import FrozenLog
 from weighbridge import __version__
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import Row
+from weighbridge.process.terminal import progress
 from weighbridge.settlement.periods import instant_text
 
 DIFFERENT = 3
@@ -64,7 +64,7 @@ def bundle(
     log = FrozenLog(config.directory / "evidence" / "segments")
     try:
         as_of_s = None if as_of is None else instant(as_of)
-        with counting(log.size) as count:
+        with progress("looking for what it rests on", log.size) as count:
             known = survey_log(log, info, contract_id, period, as_of_s, count)
         shown = fetch_statement(
             StoreServer(config_file), contract_id, period, instant_text(known.as_of_s)
@@ -75,7 +75,7 @@ def bundle(
         )
         taken = _extracting(by)
         begun = output.with_name(f"{output.name}.new")
-        with begun.open("wb") as file, counting(log.size) as count:
+        with begun.open("wb") as file, progress("writing the bundle", log.size) as count:
             again = maker.make(log, file, taken, count)
         begun.replace(output)
     except StatementError as error:

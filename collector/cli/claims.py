@@ -20,6 +20,7 @@ from collector.documents.claim_letter import LAPSED, ClaimLetter
 from collector.documents.formats import FORMATS
 from collector.documents.layouts import UnrenderableError
 from collector.documents.words import Language
+from weighbridge.process.terminal import progress
 from weighbridge.settlement.worth import Claimable, totals
 
 SUFFIXES = {"text": "txt", "html": "html", "pdf": "pdf"}
@@ -43,9 +44,11 @@ def claims(contract_id: str | None, server: Server) -> None:
     found: list[Claimable] = []
     heads = ("at most" if column == "amount" else column for column in COLUMNS)
     table = Table(*heads, box=None, pad_edge=False)
-    for name in names:
-        path = f"/v1/contracts/{quote(str(name), safe='')}/claims"
-        found += understood(list[Claimable], server.ask("GET", path)["items"])
+    with progress("settling the periods that ended lately", len(names)) as count:
+        for number, name in enumerate(names):
+            path = f"/v1/contracts/{quote(str(name), safe='')}/claims"
+            found += understood(list[Claimable], server.ask("GET", path)["items"])
+            count(number + 1)
     for one in (*found, *_totals(found)):
         table.add_row(*(getattr(one, column) or "" for column in COLUMNS))
     Console().print(table)

@@ -18,6 +18,7 @@ from collector.cli.statement import (
 from collector.documents.handover_process import LONGEST_SECONDS
 from collector.documents.words import Language
 from weighbridge.handover.documents import Certificate, DeliveryNote
+from weighbridge.process.terminal import progress
 
 Made = TypeVar("Made", DeliveryNote, Certificate)
 Command = Callable[..., None]
@@ -71,6 +72,7 @@ def _show(
 ) -> None:
     asked = query | ({} if as_of is None else {"as_of": as_of})
     where = f"/v1/contracts/{quote(contract_id, safe='')}/{path}?{urlencode(asked)}"
-    answer = server.ask("GET", where, seconds=LONGEST_SECONDS)
+    with progress(f"reading the log for the {path} of {contract_id}"):
+        answer = server.ask("GET", where, seconds=LONGEST_SECONDS)
     made = understood(kind, answer)
     print_document(made, name, language, output)

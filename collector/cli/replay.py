@@ -4,14 +4,11 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from collector.cli.asking import StoreServer, config_option, stated
 from collector.cli.operate import collect_seldom
@@ -27,6 +24,7 @@ from collector.storage.embedded import read_info
 from collector.storage.ledger import read_findings
 from weighbridge.judge.ledger import Finding
 from weighbridge.process.settings import ConfigError
+from weighbridge.process.terminal import progress
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.statement import (
     Statement,
@@ -151,7 +149,7 @@ def _replayed(
     contract, as_of_s = known["contract"], instant(known["as_of"])
     again = Replay(config.directory, info, first, state, as_of_s, later)
     try:
-        with counting(again.size) as count:
+        with progress("settling again", again.size) as count:
             hands = by_cores(again.left) if workers is None else workers
             unfound = [] if ledger is None else _unfound(again, ledger, contract, count, hands)
             again.run(count, hands)
@@ -171,15 +169,6 @@ def _unfound(
     again.run(count, workers, upto=held_upto)
     given = again.findings(contract)
     return list(unlike(held, given, held_upto=held_upto, given_upto=again.folded))
-
-
-@contextmanager
-def counting(entries: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, moved by a call; nothing where standard error goes to a file."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("entries", total=entries)
-        yield lambda come: progress.update(task, completed=come)
 
 
 def by_cores(entries: int) -> int:

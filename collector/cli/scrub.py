@@ -16,6 +16,7 @@ from collector.storage.scrub import Findings, Part, scrub
 from collector.storage.store import StoreInUse
 from weighbridge.process.settings import ConfigError
 from weighbridge.process.system_clock import wall_us
+from weighbridge.process.terminal import progress
 from weighbridge.verdict import EXIT_CODES, Verdict
 
 
@@ -49,9 +50,12 @@ def scrub_store(read_only: bool, sign: bool, ledger: bool, config_file: Path) ->
     if sign and not mends:
         raise ConfigError("--sign needs a store that nobody has open, and to be let write")
     try:
-        found = scrub(config.directory, public_keys(config.keys), whole=lock is not None)
+        keys = public_keys(config.keys)
+        with progress("reading every entry") as count:
+            found = scrub(config.directory, keys, lock is not None, count)
         if ledger and lock is not None:
-            _compare_ledger(config, found)
+            with progress("folding the log again"):
+                _compare_ledger(config, found)
         signed = sign and _signed(config, found)
     finally:
         if lock is not None:

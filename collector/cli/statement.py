@@ -11,6 +11,7 @@ from collector.cli.asking import Server, asks, fail, understood
 from collector.documents.formats import FORMATS
 from collector.documents.layouts import Document, UnrenderableError
 from collector.documents.words import LANGUAGES, Language
+from weighbridge.process.terminal import progress
 from weighbridge.settlement.statement import Statement
 
 period_option = click.option(
@@ -36,7 +37,8 @@ def fetch_statement(
     """POST issues it. The statement of the collector that serves the store, or of one that lives for this question."""
     query = {"period": period} | ({} if as_of is None else {"as_of": as_of})
     path = f"/v1/contracts/{quote(contract, safe='')}/statement?{urlencode(query)}"
-    answer: dict[str, Any] = server.ask(method, path)
+    with progress(f"settling {contract}, {period}"):
+        answer: dict[str, Any] = server.ask(method, path)
     return understood(Statement, answer)
 
 

@@ -8,6 +8,7 @@ import click
 from collector.bundling.verifying import Verification, verify_bundle
 from collector.documents.words import told
 from weighbridge.log.policy import PolicyError, read_policy
+from weighbridge.process.terminal import progress
 from weighbridge.verdict import Verdict
 
 EXIT_CODES = {Verdict.MET: 0, Verdict.BREACHED: 3, Verdict.UNKNOWN: 4}
@@ -39,7 +40,7 @@ def verify(bundle: Path, authority: Path | None, policy_file: Path | None) -> No
     except PolicyError as error:
         click.echo(f"weighbridge: {policy_file}: {error}", err=True)
         sys.exit(USAGE)
-    with bundle.open("rb") as file:
+    with bundle.open("rb") as file, progress("verifying", bundle.stat().st_size, file.tell):
         done = verify_bundle(file, policy, authority)
     show(done)
     sys.exit(EXIT_CODES[done.verdict])

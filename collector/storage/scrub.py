@@ -5,7 +5,7 @@ the newest head, the index against the entries. Where a row is damaged its hash 
 row does not hide whether the rest is what was handed out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -76,10 +76,16 @@ class Findings:
         return not self.counts.keys() - DERIVED
 
 
-def scrub(directory: Path, log_keys: Sequence[bytes], whole: bool) -> Findings:
+def scrub(
+    directory: Path,
+    log_keys: Sequence[bytes],
+    whole: bool,
+    count: Callable[[int], None] = lambda _: None,
+) -> Findings:
     """Of the store in a directory. `log_keys`: those that the log ever had or was to have, the first one first.
 
-    `whole`: nobody else has it open; else only what the newest head covers is looked at.
+    `whole`: nobody else has it open; else only what the newest head covers is looked at. `count` is told of how many
+    entries.
     """
     found = Findings(LogKeys(log_keys[0]))
     found.head = _head(directory, log_keys, found)
@@ -95,6 +101,7 @@ def scrub(directory: Path, log_keys: Sequence[bytes], whole: bool) -> Findings:
             tree.take(place, leaf)
             index.take(found.entries, leaf)
             found.entries += 1
+            count(found.entries)
             tree.compare_root()
         tree.end(exact=whole)
         index.end(exact=whole)
