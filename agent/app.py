@@ -10,6 +10,8 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
+import click
+
 from agent import challenge_receipts, control, dcgm, exposition
 from agent.alone import alone_in
 from agent.authority import AuthorityFollower
@@ -17,7 +19,7 @@ from agent.challenge_receipts import KeptReceipts
 from agent.clock import SystemClock
 from agent.command_poller import CommandPoller, Probing
 from agent.config import AgentConfig
-from agent.daemon import Agent, AgentStorage, Observed
+from agent.daemon import NOTHING, Agent, AgentStorage, Observed
 from agent.enrolment import NodeIdentity, load
 from agent.host.footprint import footprint
 from agent.host.kernel_log import KernelLog, XidMerger, placed
@@ -35,7 +37,8 @@ from weighbridge.process.service_manager import ServiceManager
 from weighbridge.process.settings import ConfigError
 from weighbridge.process.system_clock import boot_id
 from weighbridge.wire.addresses import gpus_by_address
-from weighbridge.wire.report import Event, EventKind, Reason
+from weighbridge.wire.driver_words import driver_line
+from weighbridge.wire.report import Event, EventKind, Facts, Reason
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +62,15 @@ def consent_of(config: AgentConfig) -> ProbeConsent:
         config.probe_consent,
         windows_of(config.probe_windows),
         config.probe_reserve_bytes,
+    )
+
+
+def introduction(identity: NodeIdentity, driver: Facts, schedule: Schedule) -> str:
+    """One line of an agent that begins. A witness has no driver. Which contracts it serves only the collector knows."""
+    found = "a witness" if driver == NOTHING else driver_line(driver)
+    every = f"{schedule.interval_us * schedule.samples / 1_000_000:g} s"
+    return (
+        f"{identity.node}: {found}; reports every {every} to {identity.url}, log {identity.origin}"
     )
 
 
@@ -93,6 +105,7 @@ class Daemon:
         self._merger = XidMerger()
         self._said = ""
         self._xids: dict[str, int] = {}
+        self._introduced = False
         on = config.attestation == "on"
         self._attest = over_nvml(environment) if on else nothing
 
@@ -227,9 +240,18 @@ class Daemon:
 
     def _alive(self) -> None:
         self._manager.alive()
+        self._introduce()
         if self._agent.status != self._said:
             self._said = self._agent.status
             self._manager.status(self._said)
+
+    def _introduce(self) -> None:
+        """Once, on standard output: what was found, and where it is reported. Nobody need read it."""
+        if self._introduced or self._agent.sampler.inventory is None:
+            return
+        self._introduced = True
+        with contextlib.suppress(OSError):
+            click.echo(introduction(self._identity, self._agent.driver, schedule_of(self._config)))
 
     def _watch_signals(self) -> asyncio.Event:
         stopped = asyncio.Event()

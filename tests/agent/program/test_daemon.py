@@ -69,6 +69,7 @@ class Node:
             [*prefix, *AGENT, "run", *self.flags(
                 "--runtime-directory", str(self.runtime), "--interval-ms", "100"
             )],
+            stdout=log,
             stderr=log,
             text=True,
             env=self.environment(**environment),
@@ -123,6 +124,10 @@ def test_an_agent_without_a_driver_reports_that_and_lives(node: Node) -> None:
     assert "driver_version" in reports[0].inventory.driver.unavailable
     assert kinds(reports)[0] is EventKind.AGENT_STARTED
     assert kinds(reports)[-1] is EventKind.AGENT_STOPPED
+    begins = [line for line in node.log().splitlines() if line.startswith("node-1: ")]
+    assert len(begins) == 1, "it says once what it found, and where it reports"
+    assert begins[0].startswith("node-1: NVML: ")
+    assert "; reports every 0.1 s to http://127.0.0.1:" in begins[0]
 
 
 def test_a_killed_agent_loses_nothing_spooled_and_reuses_no_number(node: Node) -> None:
