@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.options import ANY_PATH, PATH, UsageFailure, configuration, runtime, state
+from agent.simulate import simulate
 from weighbridge import __version__
+from weighbridge.process.completion import completion
 from weighbridge.process.settings import ConfigError
 from weighbridge.verdict import EXIT_CODES, Verdict
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from agent.config import AgentConfig
     from agent.nvml.client import NvmlSource
     from agent.report.source import DeviceSource
+
+EVERY_S = 2.0
+"""Between two pictures."""
 
 
 def _config(file: Path | None, flags: Mapping[str, Any] | None = None) -> "AgentConfig":
@@ -35,22 +41,6 @@ def _source() -> "NvmlSource":
     from agent.nvml.client import NvmlSource
 
     return NvmlSource(SystemClock().boottime_us, os.environ)
-
-
-class UsageFailure(click.ClickException):
-    """What was asked for or configured is wrong."""
-
-    exit_code = 2
-
-
-PATH = click.Path(path_type=Path)
-ANY_PATH = click.Path(path_type=Path, readable=False)
-"""Of a file about which the command says itself why it cannot be read."""
-EVERY_S = 2.0
-SCHEDULE = ("interval_ms", "identity_interval_ms", "samples_per_report")
-configuration = click.option("--config", "file", type=PATH, help="TOML file.")
-state = click.option("--state-directory", type=PATH, help="Where key, spool and receipts are.")
-runtime = click.option("--runtime-directory", type=PATH, help="Where the control socket is.")
 
 
 @click.group()
@@ -277,14 +267,40 @@ def challenges(file: Path | None, state_directory: Path | None, as_json: bool) -
 @main.command(short_help="Challenge these GPUs, and write what they reach.")
 @click.option("--calibrate", "target", type=PATH, required=True, help="Write the distribution.")
 @click.option("--gpu", "gpus", multiple=True, help="UUID; repeat. Default: all of this node.")
-@click.option("--backend", type=click.Choice(["cuda", "cpu"]), default="cuda", show_default=True)
+@click.option(
+    "--backend",
+    type=click.Choice(["cuda", "cpu"]),
+    default="cuda",
+    show_default=True,
+    help="What computes.",
+)
 @click.option("--socket", type=PATH, help="Of weighbridge-probe.socket; else in this sandbox.")
-@click.option("--runs", type=click.IntRange(1), default=20, show_default=True)
-@click.option("--profile", type=click.Choice(["f16", "i8"]), default="f16", show_default=True)
-@click.option("--size", type=int, default=16384, show_default=True)
+@click.option("--runs", type=click.IntRange(1), default=20, show_default=True, help="How often.")
+@click.option(
+    "--profile",
+    type=click.Choice(["f16", "i8"]),
+    default="f16",
+    show_default=True,
+    help="Operands of the products.",
+)
+@click.option(
+    "--size", type=int, default=16384, show_default=True, help="Rows and columns of each matrix."
+)
 @click.option("--rounds", type=int, help="Default: as many as take 20 s, by a short trial.")
-@click.option("--samples", type=int, default=128, show_default=True)
-@click.option("--links", type=int, default=4, show_default=True)
+@click.option(
+    "--samples",
+    type=int,
+    default=128,
+    show_default=True,
+    help="Rows of each GPU that are recomputed.",
+)
+@click.option(
+    "--links",
+    type=int,
+    default=4,
+    show_default=True,
+    help="Windows of a row that take bytes of the product before.",
+)
 @click.option("--policy", "policy_file", type=PATH, help="JSON, before the numbers above.")
 def probe(
     target: Path,
@@ -341,82 +357,6 @@ def _gpus() -> tuple[str, ...]:
     if not names:
         raise UsageFailure("no GPU was found: name one with --gpu")
     return names
-
-
-@main.command(short_help="A fleet of real agents over simulated devices.")
-@click.option("--nodes", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--gpus", type=click.IntRange(0), default=8, show_default=True, help="Per node.")
-@click.option("--scenario", type=PATH, help="Which faults to plant when; none by default.")
-@click.option("--collector", help="Its URL, if another than the invites name.")
-@click.option("--invites", type=PATH, required=True, help="A file of invites, or a directory.")
-@click.option("--state-directory", type=PATH, help="Kept after the end; else it is temporary.")
-@click.option("--interval-ms", type=click.IntRange(10), default=1000, show_default=True)
-@click.option("--identity-interval-ms", type=click.IntRange(10), default=2000, show_default=True)
-@click.option("--samples-per-report", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--spool-bytes", type=click.IntRange(64 << 10), default=4 << 20, show_default=True)
-@click.option("--seconds", type=float, help="End by itself after that time.")
-@click.option("--probe", is_flag=True, help="Take challenges, on the CPU back end.")
-@click.option("--from", "start", help="Simulated time from this instant: 2026-10-01T00:00:00Z.")
-@click.option("--until", "end", help="Where simulated time ends.")
-@click.option("--then", help="Where the collector's clock is put after the end.")
-def simulate(
-    scenario: Path | None,
-    invites: Path,
-    state_directory: Path | None,
-    seconds: float | None,
-    start: str | None,
-    end: str | None,
-    then: str | None,
-    **fleet: Any,
-) -> None:
-    """A fleet of real agents over simulated devices; a JSON line per fault when it is planted.
-
-    With --from and --until it moves the clock of a collector that serves a simulation, as fast as all keep up.
-    """
-    import asyncio
-    import tempfile
-
-    from agent.app import set_up_logging
-    from agent.enrolment import EnrolmentError
-    from agent.report.transport import TransportError
-    from agent.simulation.fleet import SimulatedFleet, read_invites, scenario_of, schedule_of
-    from agent.simulation.fleet import simulate as run_fleet
-    from agent.simulation.scenario import ScenarioError
-
-    set_up_logging("warning")
-    with tempfile.TemporaryDirectory(prefix="weighbridge-") as temporary:
-        try:
-            course = _course(start, end, then, fleet["interval_ms"])
-            directory = state_directory or Path(temporary)
-            schedule = schedule_of(*(fleet.pop(name) for name in SCHEDULE))
-            made = SimulatedFleet(
-                scenario=scenario_of(scenario),
-                invites=read_invites(invites),
-                directory=directory,
-                schedule=schedule,
-                course=course,
-                **fleet,
-            )
-            asyncio.run(run_fleet(made, seconds))
-        except (EnrolmentError, ScenarioError, TransportError) as error:
-            raise UsageFailure(str(error)) from error
-        except OSError as error:
-            raise click.ClickException(str(error)) from error
-
-
-def _course(start: str | None, end: str | None, then: str | None, step_ms: int) -> Any:
-    from agent.simulation.clock import TimeCourse
-    from weighbridge.contract.scalars import read_instant_us
-
-    if start is None and end is None and then is None:
-        return None
-    if start is None or end is None:
-        raise UsageFailure("simulated time needs --from and --until")
-    try:
-        then_us = None if then is None else read_instant_us(then)
-        return TimeCourse(read_instant_us(start), read_instant_us(end), step_ms * 1000, then_us)
-    except ValueError as error:
-        raise UsageFailure(f"instants are written 2026-10-01T00:00:00Z: {error}") from error
 
 
 @main.command(short_help="Let go of the driver, for a GPU reset.")
@@ -480,6 +420,10 @@ def _ask(file: Path | None, directory: Path | None, request: dict[str, Any]) -> 
         raise UsageFailure(str(error)) from error
     except AgentControlError as error:
         raise click.ClickException(str(error)) from error
+
+
+main.add_command(simulate)
+main.add_command(completion)
 
 
 if __name__ == "__main__":

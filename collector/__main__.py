@@ -6,10 +6,14 @@ So that `weighbridge verify` needs the extra `verify` alone, and `--help` import
 import importlib
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
 from weighbridge import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 OPERATE = "collector.cli.operate"
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -63,6 +67,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "witness": ("collector.cli.witness:witness", "Watch another's log, and cosign its heads."),
     "party": ("collector.cli.notice:party", "Keys that the parties of a contract sign with."),
+    "completion": (
+        "weighbridge.process.completion:completion",
+        "The script by which a shell completes all this.",
+    ),
     "dashboards": (
         "collector.cli.dashboards:dashboards",
         "Grafana dashboards, provisioning and Prometheus rules.",
@@ -83,6 +91,14 @@ class LazyGroup(click.Group):
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), name)
         return command if isinstance(command, click.Command) else None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """By their names alone: who types need not wait until all of them are imported."""
+        from click.shell_completion import CompletionItem
+
+        begun = {name: said for name, (_, said) in COMMANDS.items() if name.startswith(incomplete)}
+        items = [CompletionItem(name, help=said) for name, said in begun.items()]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

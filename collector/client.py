@@ -160,7 +160,7 @@ class RemoteCollector:
             return f"its name is not known: {error.strerror}"
         if isinstance(error, OSError):
             return f"it cannot be reached: {error.strerror or error}"
-        return f"what answers is no collector: {error or type(error).__name__}"
+        return f"what answers is no collector: {str(error) or type(error).__name__}"
 
     def _refusal(self, status: int, error: CollectorError) -> str:
         if status == HTTPStatus.UNAUTHORIZED and self.token is None:
@@ -186,13 +186,9 @@ def _proxy_to(host: str) -> SplitResult | None:
     named = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY")
     if not named:
         return None
-    from urllib.request import proxy_bypass_environment
+    from urllib.request import proxy_bypass
 
-    return (
-        None
-        if proxy_bypass_environment(host)
-        else urlsplit(named if "://" in named else f"//{named}")
-    )
+    return None if proxy_bypass(host) else urlsplit(named if "://" in named else f"//{named}")
 
 
 def _proxy_headers(proxy: SplitResult) -> dict[str, str]:

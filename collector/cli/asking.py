@@ -34,6 +34,7 @@ config_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("config.toml"),
     envvar=CONFIG_VARIABLE,
+    show_envvar=True,
     show_default=True,
     help="The collector's configuration.",
 )
@@ -46,7 +47,11 @@ REACHING = (
         help=f"Holds the token for it. Also: {TOKEN_FILE_VARIABLE}, or the token in {TOKEN_VARIABLE}.",
     ),
     click.option(
-        "--ca", type=EXISTING, envvar="WEIGHBRIDGE_CA", help="The only CA to trust there: its own."
+        "--ca",
+        type=EXISTING,
+        envvar="WEIGHBRIDGE_CA",
+        show_envvar=True,
+        help="The only CA to trust there: its own.",
     ),
 )
 
@@ -117,10 +122,10 @@ def asks(command: Callable[..., None]) -> Callable[..., None]:
         reaching = {name: options.pop(name) for name in ("config_file", "url", "token_file", "ca")}
         command(*arguments, server=_chosen(**reaching), **options)
 
-    run = stated(run)
+    asking: Callable[..., None] = stated(run)
     for option in reversed(REACHING):
-        run = option(run)
-    return run
+        asking = option(asking)
+    return asking
 
 
 def _chosen(config_file: Path, url: str | None, token_file: Path | None, ca: Path | None) -> Server:

@@ -74,7 +74,12 @@ def _totals(found: Sequence[Claimable]) -> Iterator[Claimable]:
     help="The directory for the letter and its evidence.",
 )
 @click.option(
-    "--format", "name", type=click.Choice(list(SUFFIXES)), default="text", show_default=True
+    "--format",
+    "name",
+    type=click.Choice(list(SUFFIXES)),
+    default="text",
+    show_default=True,
+    help="In which form the letter is written.",
 )
 @language_option
 @asks

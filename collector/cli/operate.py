@@ -160,7 +160,12 @@ async def _first(stopped: Any, committing: "asyncio.Task[None]") -> None:
 
 @click.command()
 @click.argument("contract")
-@click.option("--side", type=click.Choice(["provider", "lessee", "witness"]), required=True)
+@click.option(
+    "--side",
+    type=click.Choice(["provider", "lessee", "witness"]),
+    required=True,
+    help="For whose agent.",
+)
 @click.option("--node", required=True, help="The node's name, or the witness's own.")
 @click.option(
     "--device", "devices", multiple=True, help="UUID of a GPU; repeat. Default: all of them."

@@ -21,10 +21,20 @@ as_of_option = click.option(
     "--as-of", help="As known at this instant, such as 2026-11-08T00:00:00Z. Default: now."
 )
 format_option = click.option(
-    "--format", "name", type=click.Choice(list(FORMATS)), default="text", show_default=True
+    "--format",
+    "name",
+    type=click.Choice(list(FORMATS)),
+    default="text",
+    show_default=True,
+    help="In which form.",
 )
 language_option = click.option(
-    "--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True
+    "--lang",
+    "language",
+    type=click.Choice(LANGUAGES),
+    default="en",
+    show_default=True,
+    help="In which language.",
 )
 output_option = click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="A file."

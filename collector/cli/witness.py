@@ -57,7 +57,13 @@ def witness_key(name: str, file: Path, ed25519: bool) -> None:
 @witness.command("run")
 @click.option("--log", "vkey", required=True, help="The log's public key, a vkey.")
 @click.option("--url", help="Where the log answers. Without it heads are only brought.")
-@click.option("--key", "key_file", type=click.Path(path_type=Path, exists=True), required=True)
+@click.option(
+    "--key",
+    "key_file",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="The witness's private key, a file that `witness key` made.",
+)
 @click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
