@@ -427,4 +427,4 @@ main.add_command(completion)
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="weighbridge-agent")

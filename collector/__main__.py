@@ -4,7 +4,6 @@ So that `weighbridge verify` needs the extra `verify` alone, and `--help` import
 """
 
 import importlib
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -112,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(prog_name="weighbridge")

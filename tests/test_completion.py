@@ -37,6 +37,16 @@ def test_bash_completes(words: str, come: list[str]) -> None:
     assert (sorted(done.stdout.split()), done.stderr) == (sorted(come), "")
 
 
+@pytest.mark.parametrize(
+    ("module", "program"), [("collector", "weighbridge"), ("agent", "weighbridge-agent")]
+)
+def test_a_package_that_starts_a_module_has_the_same_script(module: str, program: str) -> None:
+    command = [sys.executable, "-m", module, "completion", "bash"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    own = subprocess.run([str(BIN / program), "completion", "bash"], capture_output=True, text=True)
+    assert done.stdout == own.stdout != ""
+
+
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_other_shells_have_a_script_too(shell: str) -> None:
     command = [str(BIN / "weighbridge"), "completion", shell]
