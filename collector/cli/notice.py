@@ -158,16 +158,15 @@ def claim(contract_id: str, period: str, unit: str | None, **where: Any) -> None
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the signed notice to a file, to be posted from elsewhere.",
 )
-@config_option
-@stated
-def sign(file: Path, key: Path, output: Path | None, config_file: Path) -> None:
+@asks
+def sign(file: Path, key: Path, output: Path | None, server: Server) -> None:
     """Sign the notice in FILE, as a page of the collector made it, and say it."""
     try:
         content = Notice.model_validate({**json.loads(file.read_bytes()), "attested_for": None})
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{file}: not a notice as a page makes it") from error
     body = _sealed(content.model_dump(mode="json"), key)
-    _hand_over(body, output, config_file)
+    _hand_over(body, output, server)
 
 
 @notice.command("show")
@@ -250,10 +249,10 @@ def _say(
     body = canonical(content) if key is None else _sealed(content, key)
     if output is not None and key is None:
         raise ConfigError("--output is for signed notices: give --key")
-    _hand_over(body, output, config_file)
+    _hand_over(body, output, server)
 
 
-def _hand_over(body: bytes, output: Path | None, config_file: Path) -> None:
+def _hand_over(body: bytes, output: Path | None, server: Server) -> None:
     if output is not None:
         output.write_bytes(body)
         return

@@ -12,6 +12,7 @@ from collector.web.page_words_notices import NOTICES
 
 PAGE: Mapping[str, Word] = {
     **ACCESS,
+    **CONTRACT,
     **FLEET,
     **NOTICES,
     "all_contracts": Word("Contracts", "合同"),
@@ -181,9 +182,6 @@ PAGE: Mapping[str, Word] = {
     "role.nobody": Word("nobody", "无"),
     "role.open": Word("open", "未定"),
     "role.collector": Word("collector", "采集端"),
-} | CONTRACT
-    **CONTRACT,
-    **FLEET,
 }
 
 
