@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from fractions import Fraction
+from decimal import Decimal
 
 from collector.background import beside
 from collector.judging.statements import StatementError, Statements, instant
@@ -34,7 +34,7 @@ class Account:
     periods."""
 
     running: Statement | None
-    earned: Mapping[str, Fraction]
+    earned: Mapping[str, Decimal]
     claims: Sequence[Claimable]
     to_next_tier_s: int | None
     as_of_s: int

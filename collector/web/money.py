@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from fractions import Fraction
 
 from collector.documents.words import Language, money
 from collector.judging.claimable import Account
@@ -20,8 +19,8 @@ class Worth:
 
     period: str
     currency: str
-    lowest: Fraction
-    highest: Fraction
+    lowest: Decimal
+    highest: Decimal
     open: Decimal
     deadline_us: int | None
     as_of_us: int
@@ -50,7 +49,7 @@ def told(worth: Worth, language: Language) -> Mapping[str, str]:
     return {
         "earned": low if worth.lowest == worth.highest else f"{low} – {high}",
         "at_stake": amount(worth.highest - worth.lowest, worth.currency, language),
-        "open": amount(Fraction(worth.open), worth.currency, language),
+        "open": amount(worth.open, worth.currency, language),
     }
 
 
@@ -67,18 +66,18 @@ def _sum(currency: str, worths: list[Worth]) -> Worth:
     return Worth(
         "",
         currency,
-        sum((one.lowest for one in worths), Fraction(0)),
-        sum((one.highest for one in worths), Fraction(0)),
+        sum((one.lowest for one in worths), Decimal(0)),
+        sum((one.highest for one in worths), Decimal(0)),
         sum((one.open for one in worths), Decimal(0)),
         min(deadlines, default=None),
         min(one.as_of_us for one in worths),
     )
 
 
-def amount(value: Fraction, currency: str, language: Language) -> str:
+def amount(value: Decimal, currency: str, language: Language) -> str:
     """With the decimals of its currency; amounts of statements have no more."""
     unit = Decimal(1).scaleb(-currencies().decimals_of(currency))
     with localcontext() as context:
         context.prec = 60
-        written = (Decimal(value.numerator) / value.denominator).quantize(unit)
+        written = value.quantize(unit)
     return money(f"{written:f}", currency, language)

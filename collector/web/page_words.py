@@ -27,8 +27,6 @@ PAGE: Mapping[str, Word] = {
     "folded": Word(
         "Shares are rounded down. Everything here is folded from one signed, append-only log:",
         "百分比均向下取整。本页所有内容均由一份经签名、只可追加的日志推导而来：",
-        "Shares are rounded down. Everything here is folded from one signed, append-only log: its head is at",
-        "百分比均向下取整。本页所有内容均由一份经签名、只可追加的日志推导而来：日志头见",
     ),
     "same_as_json": Word("the same facts as JSON at", "相同数据的 JSON 接口见"),
     "simulated_badge": Word("SIMULATED", "模拟数据"),

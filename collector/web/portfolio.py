@@ -9,8 +9,8 @@ from typing import Protocol
 from aiohttp import web
 
 from collector.api import status
-from collector.api.access import Viewer, viewer
-from collector.api.routes import Key, page_of
+from collector.api.access import viewer
+from collector.api.routes import Key, Viewer, page_of
 from collector.documents.layouts import layout_of
 from collector.documents.words import Language
 from collector.judging.claimable import Account

@@ -157,7 +157,7 @@ def test_a_party_sees_its_contract_alone() -> None:
 def test_somebody_with_several_contracts_speaks_in_each_for_whom_they_are_there() -> None:
     """Who leases on is a lessee in one contract and a provider in the next."""
     broker = granted(["lessee:L/up", "provider:P/down"], "Li Wei")
-    assert broker.viewer.contracts == {"up", "down"}
+    assert broker.viewer.contracts == frozenset({"up", "down"})
     assert [broker.parties(one) for one in ("up", "down", "other")] == [("L",), ("P",), ()]
     assert broker.speaks_as("up", "L") is Role.LESSEE
     assert broker.speaks_as("down", "P") is Role.PROVIDER

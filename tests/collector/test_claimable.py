@@ -86,7 +86,7 @@ def test_a_clock_that_still_runs_tells_how_much_of_the_promised_time_it_has_used
     clock = ClockLine("mend", "n1", began, None, 1800, 3600, "UNKNOWN")
     clocks = (clock, replace(clock, unit="n2", end="2026-01-01T00:30:00Z"))
     running = replace(statement, parts=(replace(part, clocks=clocks),))
-    told = account_samples("K", Account(running, (), None), 0)
+    told = account_samples("K", Account(running, {}, (), None, 0), 0)
     assert [one for one in told if one[0] is metrics.CONTRACT_REPAIR] == [
         (metrics.CONTRACT_REPAIR, ("K", "mend", "n1"), 0.5)
     ]
@@ -100,7 +100,7 @@ def test_a_window_of_maintenance_is_told_while_it_runs(now_s: int, runs: bool) -
         "w", "1970-01-01T00:01:00Z", "1970-01-01T00:02:00Z", told, "announced", 0
     )
     part = replace(statement.parts[0], maintenance=(window,))
-    account = Account(replace(statement, parts=(part,)), (), None)
+    account = Account(replace(statement, parts=(part,)), {}, (), None, 0)
     found = [
         one
         for one in account_samples("K", account, now_s)

@@ -370,6 +370,7 @@ async def served(
     own: Callable[[], Sequence[Sample]] = tuple,
     settled: Any = None,
     papers: Any = None,
+    plots: Any = None,
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     async def add_contract(added: ContractAdded) -> tuple[int, int]:
         submitted.append(added)
@@ -384,10 +385,17 @@ async def served(
     api = Api(fleet, ledger, Exposition(fleet, own), add_contract, withdraw_contract)
     info = StoreInfo(f"{SIMULATED if simulation else 'weighbridge/'}test")
     shell = Shell(info, lambda: fleet.now_us)
-    plots = DevicePlots(ScriptedReadings(), fleet, ledger)
-    accounts = ScriptedAccounts(fleet.worked)
-    told = (settled or NothingSettled(), papers or ScriptedPapers(), plots, accounts)
-    sources = PageSources(fleet, ledger, ScriptedAudits(), lambda: stopped, *told)
+    handed: Any = papers or ScriptedPapers()
+    sources = PageSources(
+        fleet,
+        ledger,
+        ScriptedAudits(),
+        lambda: stopped,
+        settled or NothingSettled(),
+        handed,
+        plots or DevicePlots(ScriptedReadings(), fleet, ledger),
+        ScriptedAccounts(fleet.worked),
+    )
     pages = Pages(shell, sources)
     application = web.Application(middlewares=[shell.refusals, problems])
     application[GATE] = gate

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from collector.api.access import GATE, Bearer, Gate, Role, token_hash
+from collector.api.access import GATE, Gate, granted, token_hash
 from collector.app import problems
 from collector.log.keys import load_keys
 from collector.storage.store import Store
@@ -24,9 +24,9 @@ from weighbridge.log.tlog_proof import check_proof, read_proof
 
 Client = TestClient[web.Request, web.Application]
 TOKENS = {
-    "mine": Bearer(Role.LESSEE, "L", "lease"),
-    "others": Bearer(Role.LESSEE, "L", "next"),
-    "root": Bearer(Role.ADMIN),
+    "mine": granted(["lessee:L/lease"]),
+    "others": granted(["lessee:L/next"]),
+    "root": granted(["admin"]),
 }
 
 

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from fractions import Fraction
+from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any
 
@@ -340,7 +340,7 @@ async def test_many_contracts_are_paged_and_all_are_counted(client: Client, flee
 def account(name: str, most: str, deadline: str | None) -> Account:
     """Of a running statement that earned from nothing to so much, and of 10.00 that can be claimed."""
     running = replace(ordinary(), contract=name, period="2026-09")
-    bounds = {"low": Fraction(0), "high": Fraction(most)}
+    bounds = {"low": Decimal(0), "high": Decimal(most)}
     claims = [Claimable(name, "2026-08", "n", "open", deadline, "10.00", running.currency)]
     return Account(running, bounds, claims, None, NOW_US // 1_000_000)
 

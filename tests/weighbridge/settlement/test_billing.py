@@ -213,7 +213,7 @@ def in_parts(price: dict[str, Any], instant: str, **more: Any) -> list[str]:
 def test_minutes_of_a_month_are_those_of_all_its_parts(
     start: str, price: dict[str, str], fees: list[str]
 ) -> None:
-    terms = {
+    terms: dict[str, Any] = {
         "billing": {"month_minutes": "43200"},
         "term": {"from": start, "to": "2028-01-01T00:00:00Z"},
         "effective": start,

@@ -206,7 +206,7 @@ def test_the_fees_of_a_term_of_months_are_those_of_its_months() -> None:
     """Twelve months from 1 January, or from 1 October where nothing was accepted yet, whatever the latest end is."""
     term = {"from": "2025-12-31T16:00:00Z", "to": "2028-12-31T16:00:00Z", "months": "12"}
     accepted = ToldEvent("acceptance_signed", calendar_month("2026-01", ZONE).start_s)
-    of_months = {"term": term}
+    of_months: dict[str, Any] = {"term": term}
     assert left(OCTOBER.start_s, "remaining_fees", "", accepted, **of_months) == "18000 5400.00"
     assert left(OCTOBER.start_s, "term_fees", "", accepted, **of_months) == "72000 21600.00"
     assert left(OCTOBER.start_s, "remaining_fees", **of_months) == "72000 21600.00"
