@@ -42,6 +42,10 @@ NAMES = {
     "file": "style.css",
     "key_id": "0" * 16,
     "id": "none",
+    "alert": "WeighbridgeNodeSilent",
+    "kind": "claim",
+    "entry": "999",
+    "index": "1",
 }
 ROWS = {
     "POST /v1/reports": "!!!!!!!!",
@@ -111,6 +115,23 @@ ROWS = {
     "GET /login/openid/answer": "00000000",
     "POST /logout": "--!!!!!!",
     "GET /v1/openapi.json": "!!!!!!!!",
+    "GET /v1/status": "--x!!!!!",
+    "GET /v1/contracts/{contract}/letter": "--x!!!0!",
+    "POST /v1/contracts/{contract}/withdraw": "--xxxxx!",
+    "GET /contracts/{contract}/statement": "--x!!!0!",
+    "GET /contracts/{contract}/letter": "--x!!!0!",
+    "GET /contracts/{contract}/delivery": "--x!!!0!",
+    "GET /contracts/{contract}/acceptance": "--x!!!0!",
+    "GET /contracts/{contract}/outage": "--x00000",
+    "GET /contracts/{contract}/notices": "--x!!!0!",
+    "GET /contracts/{contract}/notices/{entry}": "--x00000",
+    "GET /contracts/{contract}/notices/new/{kind}": "--xx0!0!",
+    "POST /contracts/{contract}/notices/new/{kind}": "--xx0!0!",
+    "GET /nodes/{node}/gpus/{gpu}": "--x!!!0!",
+    "GET /log": "--x!!!!!",
+    "GET /log/entries/{index}": "--x!!!x!",
+    "GET /log/entries/{index}/proof": "--x!!!!!",
+    "GET /runbooks/{alert}": "!!!!!!!!",
 }
 OPEN = [row for row, letters in ROWS.items() if len(set(letters)) == 1]
 

@@ -394,7 +394,7 @@ async def served(
         settled or NothingSettled(),
         handed,
         plots or DevicePlots(ScriptedReadings(), fleet, ledger),
-        ScriptedAccounts(fleet.worked),
+        ScriptedAccounts(getattr(fleet, "worked", {})),
     )
     pages = Pages(shell, sources)
     application = web.Application(middlewares=[shell.refusals, problems])
