@@ -2,14 +2,18 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
+from collector.documents.spelling import local
 from collector.documents.words import Language
 from collector.web.page_words import PAGE, say
 from weighbridge.contract import Contract
-from weighbridge.notices.fields import FieldRule, Shape, local_instant_us
-from weighbridge.notices.rules import NoticeError, NoticeRules
+from weighbridge.log.entries import CauseNotice, ClaimNotice, EventNotice, MaintenanceNotice
+from weighbridge.notices.fields import FieldRule, Said, Shape, local_instant_us
+from weighbridge.notices.rules import WITHDRAWN, NoticeError, NoticeRules
+from weighbridge.settlement.answers import ANSWERS
 from weighbridge.settlement.periods import periods_within, term_of_s
 
 MOST_CHOICES = 200
@@ -83,6 +87,33 @@ def grouped(kinds: Sequence[str]) -> list[tuple[str, list[str]]]:
     known = {kind for of in GROUPS.values() for kind in of}
     others = [kind for kind in kinds if kind not in known]
     return [(group, of) for group, of in (*named, ("others", others)) if of]
+
+
+def answers_to(
+    said: Said, waits: bool, kinds: Collection[str], zone: str
+) -> Iterator[tuple[str, str]]:
+    """What can be said to it, of these kinds, each with the query that fills its form in. `waits`: for the other side
+    to say the same."""
+    match said:
+        case ClaimNotice(period=period, unit=unit):
+            found = {key: {"period": period, "unit": unit or ""} for key in ANSWERS}
+        case MaintenanceNotice(id=name):
+            found = {WITHDRAWN: {"id": name}}
+        case CauseNotice() if waits:
+            found = {"cause": {"code": said.code, "unit": said.unit, **_local(said, zone)}}
+        case EventNotice() if waits:
+            found = {said.event: {**said.details, "unit": said.unit, **_local(said, zone)}}
+        case _:
+            found = {}
+    for kind, values in found.items():
+        if kind in kinds:
+            yield kind, urlencode({name: text for name, text in values.items() if text})
+
+
+def _local(said: CauseNotice | EventNotice, zone: str) -> dict[str, str]:
+    """Its instants under the names of their fields, on the clocks of a zone."""
+    found = {name.removesuffix("_us"): us for name, us in said if name.endswith("_us")}
+    return {name: local(us, zone).replace(" ", "T") for name, us in found.items() if us is not None}
 
 
 def said_wrong(error: NoticeError, language: Language) -> str:

@@ -21,14 +21,14 @@ from collector.judging.preview import Previews
 from collector.judging.statements import StatementError, Statements
 from collector.log.commits import Committer
 from collector.web.listing import next_page
-from collector.web.notice_forms import NoticeForm, grouped, labels, said_wrong
+from collector.web.notice_forms import NoticeForm, answers_to, grouped, labels, said_wrong
 from collector.web.notice_previews import cards, remarked
 from collector.web.page_words import name, say
 from collector.web.shell import HEADERS, Shell, language_of
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.entries import Notice
 from weighbridge.notices.book import FOREVER_US, ContractRecord, LoggedNotice
-from weighbridge.notices.fates import STANDS, Fate, fates
+from weighbridge.notices.fates import OPEN, STANDS, Fate, fates
 from weighbridge.notices.fields import FieldErrors, fields_of, kinds_for, notice_of
 from weighbridge.notices.rules import NoticeError, NoticeRules
 from weighbridge.wire.problems import Problem
@@ -94,8 +94,11 @@ class NoticePages:
         contract = record.newest
         speak = Speaker(language, contract.currency, contract.time_zone)
         shown = [heard[place] for place in part.items]
+        parties, kinds = self._may_say(request, record)
         rows = await asyncio.to_thread(_rows, record, shown, speak)
-        kinds = self._kinds(request, record)
+        for row, one in zip(rows, shown, strict=True):
+            waits = row["open"] and {*parties} != {one.notice.party}
+            row["answers"] = list(answers_to(one.notice.said, waits, kinds, contract.time_zone))
         said = request.query.get("said", "")
         return await self._shell.page(
             request,
@@ -222,14 +225,17 @@ class NoticePages:
         mine = tuple(party for party in parties if kind in kinds_for(rules, party))
         return Asked(record.newest.contract_id, kind, rules, bearer, mine, answers)
 
-    def _kinds(self, request: web.Request, record: ContractRecord) -> list[str]:
-        """What this reader may say."""
+    def _may_say(
+        self, request: web.Request, record: ContractRecord
+    ) -> tuple[tuple[str, ...], list[str]]:
+        """In whose name this reader may speak, and what they may say."""
         caller = request.app[GATE].who(request)
         rules = self._statements.book.rules(record.newest.contract_id)
         if caller is None or rules is None:
-            return []
-        found = (kinds_for(rules, party) for party in _speaks_for(caller.bearer, record))
-        return list(dict.fromkeys(kind for kinds in found for kind in kinds))
+            return (), []
+        parties = _speaks_for(caller.bearer, record)
+        found = (kinds_for(rules, party) for party in parties)
+        return parties, list(dict.fromkeys(kind for kinds in found for kind in kinds))
 
     def _record(self, request: web.Request) -> ContractRecord:
         """Of the contract, if the reader sees it. Raises Problem."""
@@ -282,6 +288,7 @@ def _row(heard: LoggedNotice, fate: Fate, speak: Speaker) -> dict[str, Any]:
         "authority": speak.told(heard.authority),
         "fate": _fate(fate, speak),
         "by": fate.entry,
+        "open": fate.code in OPEN,
     }
 
 

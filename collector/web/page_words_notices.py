@@ -20,6 +20,7 @@ NOTICES: Mapping[str, Word] = {
     "how_known": Word("How it is known", "确认方式"),
     "what_became": Word("What became of it", "处理结果"),
     "log_entry": Word("Entry", "日志条目"),
+    "answer_with": Word("Answer: {}", "答复：{}"),
     "as_letter": Word("Letter", "函件"),
     "of_unit": Word("of {}", "单元 {}"),
     "from_until": Word("{} to {}", "{} 至 {}"),

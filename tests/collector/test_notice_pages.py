@@ -403,27 +403,39 @@ def test_a_form_is_downloaded_signed_with_a_key_and_said(server: Serving, tmp_pa
     weighbridge("party", "add", "lease", "P", public, *config)
     entry = weighbridge("notice", "sign", file, "--key", key, *config).stdout.split()[1]
     later(server)
-    page = server.get(f"{NOTICES}?lang=en", **token("lessee")).body.decode()
-    row = page.partition(f'<tr id="entry-{entry}">')[2].partition("</tr>")[0]
-    assert "maintenance" in row
-    assert "signed" in row
-    assert "excluded" in row
+    shown = row(server, entry, "lessee")
+    assert "maintenance" in shown
+    assert "signed" in shown
+    assert "excluded" in shown
+    assert f"{NOTICES}/new/maintenance_withdrawn?id=M9" in row(server, entry, "provider")
     letter = server.get(f"{NOTICES}/{entry}?lang=zh", **token("lessee"))
     assert "维护通知书" in letter.body.decode()
     assert server.get(f"{NOTICES}/{entry}?format=pdf", **token("lessee")).body[:4] == b"%PDF"
     assert server.get(f"{NOTICES}/0", **token("lessee")).status == 404
 
 
+def row(server: Serving, entry: str, who: str) -> str:
+    """An entry as the list of notices shows it."""
+    page = server.get(f"{NOTICES}?lang=en", **token(who)).body.decode()
+    return page.partition(f'<tr id="entry-{entry}">')[2].partition("</tr>")[0]
+
+
 def test_what_is_said_is_listed_with_what_became_of_it(server: Serving) -> None:
     window = {**CAUSE, "from": clocks(25), "until": clocks(26), "do": "attest"}
 
     def became() -> str:
-        page = server.get(f"{NOTICES}?lang=en", **token("auditor")).body.decode()
-        return page.partition(f'<tr id="entry-{entry}">')[2].partition("</tr>")[0]
+        return row(server, entry, "auditor")
 
     entry = post(server, "cause", window, "provider").headers["Location"].partition("said=")[2]
     assert "does not count until the lessee says the same" in became()
     assert "2026-10-26 00:00:00" in became()
+    assert "Answer: " not in became()
+    offered = re.findall(r'href="([^"]+)">Answer: cause of lost time', row(server, entry, "lessee"))
+    form = server.get(html.unescape(offered[0]), **token("lessee")).body.decode()
+    for name, value in (("from", window["from"]), ("until", window["until"])):
+        assert re.search(rf'id="f-{name}"[^>]* value="{value}"', form)
+    assert '<option value="lessee_fault" selected>' in form
+    assert "Answer: " not in row(server, entry, "provider")
     shared = {**window, "until": clocks(25, 1)}
     other = post(server, "cause", shared, "lessee").headers["Location"].partition("said=")[2]
     assert f'the other side said the same <a href="#entry-{other}">' in became()

@@ -11,7 +11,7 @@ from weighbridge.settlement.maintenance import Admission, rulings
 from weighbridge.settlement.periods import Period, term_of_s
 from weighbridge.settlement.record import Window
 
-OPEN = EventRule(open=True)
+ONE_SIDED = EventRule(open=True)
 ALIKE = ("period", "amount", "digest", "reference")
 """Details by which two sides tell of one thing."""
 
@@ -25,6 +25,8 @@ class Fate:
 
 
 STANDS = Fate("stands")
+OPEN = frozenset({"cause_waits", "waits"})
+"""What the other side may say too."""
 
 
 def fates(record: ContractRecord) -> dict[int, Fate]:
@@ -82,11 +84,11 @@ def _of_event(record: ContractRecord, heard: LoggedNotice, said: EventNotice) ->
         return Fate("closed" if closed else "waits")
     if rule is not None and not rule.open:
         return STANDS
-    mine = sides(OPEN, record.role(heard.notice))
+    mine = sides(ONE_SIDED, record.role(heard.notice))
     others = [
         one.index
         for one, told in _events(record.heard)
-        if sides(OPEN, record.role(one.notice)) not in (mine, frozenset())
+        if sides(ONE_SIDED, record.role(one.notice)) not in (mine, frozenset())
         and (told.event, told.unit) == (said.event, said.unit)
         and _alike(told.details, said.details)
     ]
