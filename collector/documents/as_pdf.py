@@ -5,6 +5,7 @@ The same document gives the same bytes: no clock, no random identifiers.
 
 import io
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from reportlab.graphics.shapes import Drawing, Rect
@@ -12,8 +13,8 @@ from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     CondPageBreak,
     HRFlowable,
@@ -37,7 +38,17 @@ from collector.documents.document_layout import (
     Timeline,
 )
 from collector.documents.layouts import Document, layout_of
-from collector.documents.pdf_table import FONT, INK, SOFT, TONES, paragraph, style, table
+from collector.documents.pdf_table import (
+    FONT,
+    INK,
+    ROUNDING,
+    SOFT,
+    TONES,
+    paragraph,
+    style,
+    table,
+    width_of,
+)
 from collector.documents.words import Language, say
 
 MARGIN = 16 * mm
@@ -68,14 +79,8 @@ def render(document: Document, language: Language) -> bytes:
     if FONT not in pdfmetrics.getRegisteredFontNames():
         pdfmetrics.registerFont(TTFont(FONT, str(fonts.find()), subfontIndex=0))
     layout = layout_of(document, language)
-    pages = _built(layout, 0)[1]
-    return _built(layout, pages)[0]
-
-
-def _built(layout: DocumentLayout, pages: int) -> tuple[bytes, int]:
-    """The file, and how many pages it has; each page says `n of pages`."""
     out = io.BytesIO()
-    document = SimpleDocTemplate(
+    made = SimpleDocTemplate(
         out,
         pagesize=A4,
         leftMargin=MARGIN,
@@ -90,13 +95,43 @@ def _built(layout: DocumentLayout, pages: int) -> tuple[bytes, int]:
     )
 
     def decorate(canvas: Any, page: Any) -> None:
-        _decorate(canvas, layout, page.page, pages)
+        _decorate(canvas, layout, page.page)
 
-    document.build(list(_story(layout)), onFirstPage=decorate, onLaterPages=decorate)
-    return out.getvalue(), document.page
+    made.build(
+        list(_story(layout)),
+        onFirstPage=decorate,
+        onLaterPages=decorate,
+        canvasmaker=partial(_Numbered, language=language),
+    )
+    return out.getvalue()
 
 
-def _decorate(canvas: Any, layout: DocumentLayout, page: int, pages: int) -> None:
+class _Numbered(Canvas):  # type: ignore[misc]
+    """Each page says `n of pages`, which is known when the last one is drawn: until then pages are kept."""
+
+    def __init__(self, *given: Any, language: Language, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._language: Language = language
+        self._kept: list[dict[str, Any]] = []
+
+    def showPage(self) -> None:  # noqa: N802 - a name of ReportLab's
+        """Ends a page."""
+        self._kept.append(dict(self.__dict__))
+        self._startPage()
+
+    def save(self) -> None:
+        """Ends the file."""
+        for page, state in enumerate(self._kept, start=1):
+            self.__dict__.update(state)
+            self.setFillColor(SOFT)
+            self.setFont(FONT, 7)
+            number = say("page", self._language, str(page), str(len(self._kept)))
+            self.drawRightString(A4[0] - MARGIN - INSET, 10 * mm, number)
+            super().showPage()
+        super().save()
+
+
+def _decorate(canvas: Any, layout: DocumentLayout, page: int) -> None:
     canvas.saveState()
     if layout.watermark:
         _watermark(canvas, layout.watermark)
@@ -106,8 +141,6 @@ def _decorate(canvas: Any, layout: DocumentLayout, page: int, pages: int) -> Non
         canvas.drawString(MARGIN + INSET, A4[1] - 11 * mm, f"{layout.title} · {layout.subtitle}")
         canvas.drawRightString(A4[0] - MARGIN - INSET, A4[1] - 11 * mm, layout.status)
     canvas.drawString(MARGIN + INSET, 10 * mm, f"SHA-256 {layout.digest}")
-    number = say("page", layout.language, str(page), str(pages))
-    canvas.drawRightString(A4[0] - MARGIN - INSET, 10 * mm, number)
     canvas.restoreState()
 
 
@@ -295,13 +328,14 @@ def _listing(text: str) -> Iterator[Any]:
 
 
 def _pieces(line: str, width: int) -> Iterator[str]:
-    room = width - 2 * INSET
-    piece = ""
+    room = width - 2 * INSET + ROUNDING
+    piece, taken = "", 0.0
     for character in line:
-        if stringWidth(piece + character, FONT, 6) > room:
+        wide = width_of(character, 6)
+        if taken + wide > room:
             yield piece
-            piece = ""
-        piece += character
+            piece, taken = "", 0.0
+        piece, taken = piece + character, taken + wide
     yield piece
 
 

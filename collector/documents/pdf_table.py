@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -19,6 +20,8 @@ GAP = 2 * PAD + 1
 """Of the width of a column, what its text cannot have."""
 WIDEST_GAP = 45
 NARROW = 30
+ROUNDING = 1e-6
+"""Of a sum of widths, which is no reason to begin a line."""
 INK, SOFT, RULE = HexColor("#1f2328"), HexColor("#59636e"), HexColor("#c4ccd4")
 TONES = {
     "met": HexColor("#1a7f37"),
@@ -84,6 +87,16 @@ class Text(Flowable):  # type: ignore[misc]
         self._lines.drawOn(self.canv, 0, 0)
 
 
+@lru_cache(maxsize=1 << 16)
+def _unit_width(text: str) -> float:
+    return float(stringWidth(text, FONT, 1))
+
+
+def width_of(text: str, size: float) -> float:
+    """In points. Words and whole cells recur in a statement, and nothing is kerned: a line is as wide as its words."""
+    return _unit_width(text) * size
+
+
 def paragraph(text: str, look: Any) -> Any:
     """Text as wide as its place."""
     return Text(text, look)
@@ -91,29 +104,32 @@ def paragraph(text: str, look: Any) -> Any:
 
 def broken(text: str, size: float, width: float) -> list[str]:
     """The lines of a text. A word breaks where a line cannot hold it, a number never."""
-    lines = [""]
+    lines, taken = [""], 0.0
     for word in _WORDS.findall(text):
         if word == "\n":
             lines.append("")
             continue
         for piece in _fitting(word, size, width):
-            if lines[-1] and stringWidth(lines[-1] + piece.rstrip(), FONT, size) > width:
+            if lines[-1] and taken + width_of(piece.rstrip(), size) > width + ROUNDING:
                 lines.append("")
-            lines[-1] += piece if lines[-1] else piece.lstrip()
+            added = piece if lines[-1] else piece.lstrip()
+            taken = width_of(added, size) + (taken if lines[-1] else 0)
+            lines[-1] += added
     return [line.rstrip() for line in lines]
 
 
 def _fitting(word: str, size: float, width: float) -> Iterator[str]:
     """The word, or the pieces of one that is wider than a line."""
-    if stringWidth(word, FONT, size) <= width or _NUMBER.match(word.lstrip("-+−~≈≤≥<>")):
+    if width_of(word, size) <= width or _NUMBER.match(word.lstrip("-+−~≈≤≥<>")):
         yield word
         return
-    piece = ""
+    piece, taken = "", 0.0
     for character in word:
-        if piece and stringWidth(piece + character, FONT, size) > width:
+        wide = width_of(character, size)
+        if piece and taken + wide > width + ROUNDING:
             yield piece
-            piece = ""
-        piece += character
+            piece, taken = "", 0.0
+        piece, taken = piece + character, taken + wide
     yield piece
 
 
@@ -141,9 +157,10 @@ def table(given: Table, width: int) -> Any:
 
 def _least(given: Table, number: int) -> int:
     """The width below which a number of the column would break, and room for some letters."""
-    words = [word for row in given.rows for word in _WORDS.findall(row[number].text)]
-    numbers = (stringWidth(word, FONT, SIZE) for word in words if _NUMBER.search(word))
-    letters = max((stringWidth(word, FONT, SIZE) for word in words), default=0)
+    texts = {row[number].text for row in given.rows}
+    words = {word for text in texts for word in _WORDS.findall(text)}
+    numbers = (width_of(word, SIZE) for word in words if _NUMBER.search(word))
+    letters = max((width_of(word, SIZE) for word in words), default=0)
     return int(max([min(letters, NARROW), *numbers])) + GAP
 
 
@@ -153,9 +170,9 @@ def _natural(given: Table, number: int) -> int:
     words = (
         title.split() if title.isascii() else [title[at : at + 4] for at in range(0, len(title), 4)]
     )
-    texts = [row[number].text for row in given.rows]
-    widest = max((stringWidth(text, FONT, SIZE) for text in texts), default=0)
-    longest = max((stringWidth(word, FONT, 6) for word in words), default=0)
+    texts = {row[number].text for row in given.rows}
+    widest = max((width_of(text, SIZE) for text in texts), default=0)
+    longest = max((width_of(word, 6) for word in words), default=0)
     return int(max(widest, longest)) + GAP
 
 
@@ -179,7 +196,7 @@ def spread(natural: Sequence[int], least: Sequence[int], width: int) -> list[int
 
 
 def _cell(cell: Cell, column: Column, width: int, size: float) -> Any:
-    if stringWidth(cell.text, FONT, size) <= width - 2 * PAD and "\n" not in cell.text:
+    if width_of(cell.text, size) <= width - 2 * PAD and "\n" not in cell.text:
         return cell.text
     look = style(size, TONES.get(cell.tone, INK), column.kind == "number")
     return paragraph(cell.text, look)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 
 from collector.documents.columns import Row, table
 from collector.documents.document_layout import (
@@ -104,6 +105,11 @@ class _Layout:
     statement: Statement
     speak: Speaker
 
+    @cached_property
+    def digest(self) -> str:
+        """That of all of its text, which is made for it."""
+        return self.statement.digest
+
     def layout(self) -> DocumentLayout:
         statement, say = self.statement, self.speak.say
         return DocumentLayout(
@@ -114,7 +120,7 @@ class _Layout:
             watermark=say("simulated") if statement.simulated else "",
             status=say("final" if statement.final else "provisional"),
             final=statement.final,
-            digest=statement.digest,
+            digest=self.digest,
             facts=tuple(self._facts()),
             amount=self.speak.fact(
                 "credits_due", self.speak.amounts(statement.lowest, statement.highest), "number"
@@ -149,7 +155,7 @@ class _Layout:
         if statement.currencies:
             yield fact("currencies", Cell(f"ISO 4217, {statement.currencies}"), "code")
         yield fact("inputs", Cell(statement.inputs_digest), "code")
-        yield fact("json_digest", Cell(statement.digest), "code")
+        yield fact("json_digest", Cell(self.digest), "code")
 
     def _amount_notes(self) -> Iterator[str]:
         if in_words := self.speak.in_words(self.statement.lowest, self.statement.highest):
