@@ -121,15 +121,25 @@ def _delivered_bills(price: Price, month: Fees, found: Timelines) -> Iterator[tu
 def _delivered_share(resource: Resource, fees: Fees, found: Timelines) -> Fraction:
     """Of the GPU-seconds in service, those seen healthy: more at one time makes up for none at another."""
     contracted = resource.per_node * fees.node_seconds(resource)
-    lines = [(Fraction(1), line) for line in _lines_of(resource, found)]
     missing, (start_s, end_s) = Fraction(0), served_part_s(fees.period, fees.service)
     steps = fees.steps.get(resource.id, [(resource.nodes, start_s)])
     edges = sorted({start_s, end_s, *(min(max(since, start_s), end_s) for _, since in steps)})
     for since_s, until_s in pairwise(edges):
         nodes = sum(number for number, from_s in steps if from_s <= since_s)
         floor = Fraction(nodes * resource.per_node)
+        lines = [(Fraction(1), line) for line in _in_service(resource, fees, found, since_s)]
         missing += _healthy(floor, lines, (since_s, until_s), SEEN_WELL)[1]
     return 1 - missing / contracted if contracted else Fraction(0)
+
+
+def _in_service(
+    resource: Resource, fees: Fees, found: Timelines, at_s: int
+) -> Iterator[Sequence[Stretch]]:
+    """The lines of those slots whose service has started."""
+    for slot, line in found.seen.items():
+        started = not fees.steps or found.phases.start_s(slot.node, at_s + 1) <= at_s
+        if found.resource_of[slot.node] == resource.id and started:
+            yield line
 
 
 def _ill_share(resource: Resource, fees: Fees, found: Timelines) -> Fraction:

@@ -13,11 +13,13 @@ from tests.weighbridge.settlement.test_obligations import (
     damages,
     drafted,
     month,
+    row,
     version,
 )
 from tests.weighbridge.written import written
 from weighbridge.contract import ContractError, load
 from weighbridge.contract.coherence import cautions
+from weighbridge.judge.ledger import State
 from weighbridge.settlement.periods import Period, calendar_month
 from weighbridge.settlement.record import ToldEvent
 from weighbridge.settlement.statement import CreditLine, Statement
@@ -217,6 +219,17 @@ def test_a_batch_that_never_came_costs_a_share_of_its_nodes_month() -> None:
     given_up = at(MAY, 3, "not_delivered")
     found = drafted(given_up, resources=PHASED, liquidated_damages=[terms], **PRICED)
     assert [(line.base, line.highest) for line in lines(found)] == [("3000", "300.00")]
+
+
+def test_a_node_that_was_not_accepted_delivers_nothing_for_another() -> None:
+    """n2 is accepted and down for half of the month, n1 is up and nobody has accepted it."""
+    price = {"unit": "node_month", "price": "3100", "billed": "delivered"}
+    half = MAY.seconds // 2
+    down = [row("n2", slot, 0, half, State.DOWN) for slot in (0, 1)]
+    up = [one for one in month() if one.node == "n1"]
+    up += [row("n2", slot, half, MAY.seconds, State.UP) for slot in (0, 1)]
+    found = drafted(B_CAME, rows=[*up, *down], resources=PHASED, **PRICED | {"pricing": [price]})
+    assert [fee.net for fee in found.parts[0].fees] == ["1550.00"]
 
 
 # --- restoration
