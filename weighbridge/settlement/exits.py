@@ -91,14 +91,14 @@ def _judged(case: Case, right: ExitRight, row: Sequence[Looked], begun: bool) ->
 def _of_outages(case: Case, right: ExitRight, parts: Sequence[Part]) -> Iterator[ExitLine]:
     """Each that is long enough, once; or that there is none."""
     told = {
-        (unit.unit, outage.start): outage
+        (unit.unit, outage.start, outage.end): outage
         for part in parts
         for unit in part.units
         for outage in unit.outages
         if unit.objective == right.objective and outage.counted
     }
     found = False
-    for (unit, start), outage in told.items():
+    for (unit, start, _), outage in told.items():
         standing = _of_outage(right, outage)
         if standing != "not_met":
             found = True

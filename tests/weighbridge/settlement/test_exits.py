@@ -72,6 +72,17 @@ def test_time_that_is_held_leaves_the_right_open() -> None:
     assert [one.standing for one in down(DAY, 4 * DAY, State.CONTESTED).exits] == ["open"]
 
 
+def test_of_outages_that_begin_together_the_longest_counts() -> None:
+    """Both nodes of a pool go down at once; one comes back after an hour."""
+    rows = month(
+        *(row("n1", slot, DAY, 5 * DAY, State.DOWN) for slot in (0, 1)),
+        *(row("n2", slot, DAY, DAY + 3600, State.DOWN) for slot in (0, 1)),
+    )
+    pool = {"id": "a", "target": "0.999", "scope": "pooled"}
+    found = drafted(rows=rows, availability=[pool], exit_rights=[OUTAGE])
+    assert [line.standing for line in found.exits] == ["met"]
+
+
 def test_each_node_has_its_own_outage() -> None:
     rows = month(*(row(node, 0, DAY, 6 * DAY, State.DOWN) for node in ("n1", "n2")))
     found = drafted(rows=rows, exit_rights=[OUTAGE])
