@@ -39,6 +39,7 @@ def slips(contract: Contract) -> Problems:
     yield from _of_shares(contract)
     yield from _of_damages(contract)
     yield from _of_exits(contract)
+    yield from _of_longer_service(contract)
     for position, price in enumerate(contract.pricing):
         if price.unit == "kW_month" and price.quantity is None:
             yield (
@@ -125,6 +126,17 @@ def _of_exits(contract: Contract) -> Problems:
             yield f"{path}.base", f"there is no price to reckon {one.base} from"
         if one.trigger == "late_delivery" and not any(item.delivery for item in contract.resources):
             yield f"{path}.trigger", "no resource has a delivery that could be late"
+
+
+def _of_longer_service(contract: Contract) -> Problems:
+    """The time of several units together is the term of none."""
+    pooled = {promise.id for promise in contract.availability if promise.scope == "pooled"}
+    for position, one in enumerate(contract.longer_service):
+        if one.objective in pooled:
+            yield (
+                f"longer_service[{position}].objective",
+                f"`{one.objective}` pools the time of its units: whose term is longer? Name one of scope per_unit",
+            )
 
 
 def _whole(path: str, share: Fraction) -> Problems:

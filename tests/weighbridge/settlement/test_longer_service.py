@@ -175,6 +175,13 @@ def test_a_voucher_lapses_so_many_months_after_the_end_of_the_period() -> None:
             "longer_service[0].objective: is of no late delivery",
         ),
         (
+            {
+                "longer_service": [LONGER],
+                "availability": [{"id": "a", "target": "0.9", "scope": "pooled"}],
+            },
+            "longer_service[0].objective: `a` pools the time of its units",
+        ),
+        (
             {"credits": [CREDIT | {"expiry_days": "30", "expiry_months": "1"}]},
             "credits[0].expiry_months: is given beside expiry_days",
         ),
