@@ -137,6 +137,21 @@ def test_a_statement_counts_what_was_seen_to_the_second(server: Serving) -> None
         assert unit["credits"][0]["highest"] == "372.00"
 
 
+def test_a_running_collector_shows_it_on_pages_and_hands_out_the_letter(server: Serving) -> None:
+    statement = settled(server)
+    answer = server.get(f"{PATH.replace('statement', 'letter')}&format=text")
+    head = server.get("/v1/log/head").json["head"].splitlines()[0]
+    assert answer.status == 200
+    assert head in answer.body.decode()
+    for path in ("", "/statement", "/letter"):
+        answer = server.get(f"/contracts/lease{path}?period={MONTH}")
+        assert answer.status == 200, path
+    assert [due["earned"] for due in statement["parts"][0]["dues"]] == ["372.00", "372.00"]
+    assert words.money("744.00", "EUR", "en") in answer.body.decode(), "the letter's total"
+    assert "delivery" in server.get("/contracts/lease/delivery").body.decode().lower()
+    assert server.get("/contracts/lease/outage").status == 404
+
+
 def test_as_of_an_earlier_instant_it_says_what_was_known_then(server: Serving) -> None:
     settled(server)
     answer = server.get(f"{PATH}&as_of={at(0)}").json
