@@ -107,7 +107,7 @@ class Settled:
             if self._holds(contract, known.brief):
                 return known
         job = self._job(key)
-        if known is not None and known.brief.rests_on == self._said(contract):
+        if known is not None and self._is_true(contract, known.brief):
             return known
         await asyncio.wait({job}, timeout=self._patience_s)
         return job.result() if job.done() else None
@@ -190,15 +190,16 @@ class Settled:
         refuse_nothing(asked)
         return asked
 
-    def _said(self, contract: str) -> tuple[int, ...]:
-        return self._statements.book.said(contract, self._statements.newest_s * MICROSECONDS)
-
     def _holds(self, contract: str, brief: Brief) -> bool:
-        deadline = brief.worth.deadline
-        if deadline is not None and instant(deadline) <= self._statements.newest_s:
-            return False
-        young = self._monotonic_s() < brief.rests_until_s
-        return young and brief.rests_on == self._said(contract)
+        return self._monotonic_s() < brief.rests_until_s and self._is_true(contract, brief)
+
+    def _is_true(self, contract: str, brief: Brief) -> bool:
+        """As of its instant, and now but for the time that has gone by: nothing was said, and nothing lapsed."""
+        now_s, deadline = self._statements.newest_s, brief.worth.deadline
+        lapsed = deadline is not None and instant(deadline) <= now_s
+        return not lapsed and brief.rests_on == self._statements.book.said(
+            contract, now_s * MICROSECONDS
+        )
 
 
 def _keep(kept: OrderedDict[Key, Kept], key: Key, value: Kept) -> None:

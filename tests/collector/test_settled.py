@@ -155,8 +155,9 @@ async def test_what_lapsed_is_not_shown_as_open(leased: Lease, settled: Settled)
     leased.log.tick(late_s)
     leased.log.tick(late_s + 1)
     leased.go_on()
-    lapsed = (await settled.briefs("K1", [OCTOBER]))[OCTOBER]
-    assert set(lapsed.worth.by_standing) == {"lapsed"}
+    lapsed = await told(settled, OCTOBER)
+    assert set(lapsed.brief.worth.by_standing) == {"lapsed"}
+    assert (await settled.briefs("K1", [OCTOBER]))[OCTOBER] is lapsed.brief
 
 
 async def test_every_period_that_is_asked_for_is_settled(settled: Settled) -> None:
