@@ -296,7 +296,8 @@ def _span_s(record: ContractRecord, said: Said, now_s: int) -> Interval:
                 for one in _said(record)
                 if isinstance(one, MaintenanceNotice) and one.id == said.details["id"]
             ]
-            return min(one[0] for one in spans), max(one[1] for one in spans)
+            starts, ends = zip(*(spans or [(now_s, now_s + 1)]), strict=True)
+            return min(starts), max(ends)
         case EventNotice(event=event) if event in MONEY:
             return now_s, now_s + 1
         case EventNotice():

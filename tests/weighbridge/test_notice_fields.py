@@ -68,6 +68,9 @@ def test_what_the_table_names_is_what_somebody_reads() -> None:
         ("maintenance", "P", {"from": "tomorrow"}, "from", "no_instant"),
         ("maintenance", "P", {"from": "1970-02-01 00:00:00.5"}, "from", "no_instant"),
         ("maintenance", "P", {"from": "0001-01-01 00:00"}, "from", "no_instant"),
+        ("maintenance", "P", {"until": "2255-06-05 23:47:35"}, "until", "no_instant"),
+        ("maintenance", "P", {"until": "9999-12-31 23:59:59-12:00"}, "until", "no_instant"),
+        ("maintenance", "a <party>", {}, "party", "no_party"),
         ("maintenance", "P", {"id": "a window"}, "id", "no_name"),
         ("maintenance", "P", {"id": "x" * 129}, "id", "no_name"),
         ("maintenance", "P", {"units": "n1, n3"}, "units", "no_unit"),
@@ -110,6 +113,7 @@ def test_instants_are_on_the_clocks_of_the_zone() -> None:
         with pytest.raises(NoticeError) as caught:
             local_instant_us(text, berlin)
         assert caught.value.code == code
+    assert local_instant_us("2255-06-05 23:47:34", "UTC") == 2**53 // 1_000_000 * 1_000_000
     assert local_instant_us("2026-10-25 03:00", berlin) == 1_792_893_600_000_000
 
 

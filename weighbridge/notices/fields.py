@@ -30,7 +30,7 @@ from weighbridge.notices.rules import (
 )
 from weighbridge.settlement.answers import AGREED, ANSWERS, OBJECTED
 from weighbridge.settlement.payments import MONEY
-from weighbridge.wire.report import NAME
+from weighbridge.wire.report import MAX_INTEGER, NAME
 
 Said = MaintenanceNotice | CauseNotice | EventNotice | ClaimNotice
 Shape = Literal[
@@ -145,6 +145,10 @@ def notice_of(
     contract = rules.newest
     reading = _Reading(answers, contract.time_zone)
     values = {field.name: reading.value(field) for field in fields_of(kind, rules.events)}
+    try:
+        role_of(contract, party)
+    except NoticeError as error:
+        reading.errors["party"] = error
     if reading.errors:
         raise FieldErrors(reading.errors)
     said = _said(kind, party, values)
@@ -242,7 +246,7 @@ def local_instant_us(text: str, zone: str) -> int:
         raise
     except (ValueError, OverflowError) as error:
         raise NoticeError("no_instant", named=text[:MOST_NAME]) from error
-    if seconds < 0 or rest:
+    if rest or not 0 <= seconds * MICROSECONDS <= MAX_INTEGER:
         raise NoticeError("no_instant", named=text[:MOST_NAME])
     return seconds * MICROSECONDS
 
