@@ -45,9 +45,9 @@ class LiquidatedDamages(Terms):
     cap_pct: Maybe[Ratio] = clause("Most, in per cent of the base.", default=None)
     accrues: Switch = clause(
         "Of a late delivery. `false`: all of it is owed in the period in which the batch is accepted; `true`: in each"
-        " period for the days of that period, also while the batch is still late. It is late as long as its service"
-        " has not started though something was told to have started service, and no longer than until `not_delivered`"
-        " or `cancelled` is said of it.",
+        " period for the days of that period, in the first of the term for those before it too, also while the batch is"
+        " still late. It is late as long as its service has not started though something was told to have started"
+        " service, and no longer than until `not_delivered` or `cancelled` is said of it.",
         default=False,
     )
 
