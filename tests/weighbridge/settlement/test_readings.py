@@ -20,6 +20,7 @@ from weighbridge.contract import Contract
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.intervals import Interval, merge, subtraction, union
 from weighbridge.settlement.outage_values import (
+    MANY,
     JudgedTime,
     OutageRules,
     OutageValue,
@@ -288,6 +289,35 @@ def test_many_stretches_between_outages_are_read_in_reasonable_time() -> None:
     assert found.lowest == 100
     assert found.highest == 10_100
     assert found.results[0].worst.outcome.downtime_s == 201_000
+
+
+ALL_JUDGED = OutageRules(JudgedTime(((-500, 500),)), 0, 0, lambda length: length >= 60)
+TEN = PaidBySecond(ALL_JUDGED, Fraction(1, 10), Fraction(10))
+
+
+@pytest.mark.parametrize(
+    ("value", "outage", "worth"),
+    [
+        (StartedMinutes(ALL_JUDGED), (7, 66), 0),
+        (StartedMinutes(ALL_JUDGED), (7, 67), 60),
+        (StartedMinutes(ALL_JUDGED), (7, 68), 120),
+        (StartedMinutes(ALL_JUDGED), (-60, 60), 60),
+        (TEN, (0, 59), 0),
+        (TEN, (0, 99), Fraction(99, 10)),
+        (TEN, (0, 100), 10),
+        (TEN, (0, 101), 10),
+        (TEN, (-40, 59), Fraction(59, 10)),
+        (TEN, (-40, 61), 6),
+        (PaidByEvent(ALL_JUDGED, 0, 70), (0, 70), 1),
+        (PaidByEvent(ALL_JUDGED, 0, 70), (0, 71), 1 + MANY),
+        (PaidByEvent(ALL_JUDGED, 0, 70), (-1, 100), 0),
+    ],
+)
+def test_an_outage_is_worth_what_it_is_at_the_edges(
+    value: OutageValue, outage: Interval, worth: Fraction | int
+) -> None:
+    """Of 60 s or more, in a period from 0 on: by started minutes, at 0.1 a second up to 10, by event over 70 s."""
+    assert worth_of(value, outage) == worth
 
 
 def flapping(number: int, *, sure: bool) -> list[Span]:
