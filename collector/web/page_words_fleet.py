@@ -38,6 +38,26 @@ FLEET: Mapping[str, Word] = {
     "reason.removed": Word(
         "the report has left the store by the contract's terms", "报告已按合同条款移出存储"
     ),
+    # Audit
+    "as_document": Word("as a document", "文件格式"),
+    "flags_mean": Word(
+        "A flag is a reason to look, and proves nothing: rule out first what stands under each.",
+        "标记仅提示核查，不构成任何证明：请先排除各标记下所列情形。",
+    ),
+    "flags_cut": Word(
+        "The first {} of {} are shown; the document has them all.",
+        "显示前 {} 项，共 {} 项；文件含全部。",
+    ),
+    "flag_rests_on": Word("rests on", "依据"),
+    "flag_entries": Word("entries of the log", "日志条目"),
+    "rule_out_first": Word("How it comes about though nobody did wrong:", "无人过错时的可能原因："),
+    "rests_on.E0": Word("telemetry that the node's own agent reported", "节点自身代理上报的遥测"),
+    "rests_on.E1": Word("telemetry that was checked against other telemetry", "经交叉核对的遥测"),
+    "rests_on.E2": Word("a challenge that the hardware computed", "硬件完成的计算挑战"),
+    "rests_on.E3": Word("the chip's own attestation", "芯片自身的证明"),
+    "rests_on.E4": Word("an attestation that is bound to the node", "与节点绑定的芯片证明"),
+    "rests_on.terms": Word("the contract's own text", "合同文本"),
+    "rests_on.words": Word("what the parties said", "当事方陈述"),
     # Log
     "log": Word("Log", "日志"),
     "log_title": Word("The evidence log", "证据日志"),

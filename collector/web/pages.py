@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from collector.api.routes import Access, Handler, Route
 from collector.judging.live import Fleet
 from collector.storage.store import Ledger
+from collector.web.audit_page import Auditing, AuditPage
 from collector.web.contract_page import ContractPage
 from collector.web.contract_periods import Settling
 from collector.web.device_plots import DevicePlots
 from collector.web.document_pages import DocumentPages, Papers
 from collector.web.node_page import NodePage
 from collector.web.outages_page import OutagePage
-from collector.web.portfolio import Accounting, Auditing, Failing, PortfolioPage
+from collector.web.portfolio import Accounting, Failing, PortfolioPage
 from collector.web.shell import Shell
 
 HTML = "text/html"
@@ -40,7 +41,8 @@ class Pages:
     def __init__(self, shell: Shell, drawn: PageSources) -> None:
         fleet, ledger, settled = drawn.fleet, drawn.ledger, drawn.settled
         self._shell = shell
-        self._portfolio = PortfolioPage(shell, fleet, drawn.audits, drawn.stopped, drawn.accounts)
+        self._portfolio = PortfolioPage(shell, fleet, drawn.stopped, drawn.accounts)
+        self._audit = AuditPage(shell, fleet, drawn.audits)
         self._contract = ContractPage(shell, fleet, ledger, settled)
         self._outage = OutagePage(shell, fleet, ledger, settled, drawn.plots)
         self._documents = DocumentPages(shell, fleet, drawn.papers)
@@ -48,14 +50,14 @@ class Pages:
 
     def routes(self) -> tuple[Route, ...]:
         """Everything that people open."""
-        read, audit = Access.READ, self._portfolio.audit
+        read, audit = Access.READ, self._audit.audit
         one, node = "/contracts/{contract}", "/nodes/{node}"
         gpu = f"{node}/gpus/{{gpu}}"
         return (
             Route("GET", "/", self._portfolio.index, read, "All contracts.", FOUND, HTML),
             Route("GET", one, self._contract.contract, read, "One contract.", PERIOD, HTML),
             *self._of_contract(one),
-            Route("GET", "/audit", audit, read, "Red flags.", ("as_of", "lang"), HTML),
+            Route("GET", "/audit", audit, read, "Red flags.", ("contract", "as_of", "lang"), HTML),
             Route("GET", node, self._node.node, read, "One node.", ("lang",), HTML),
             Route("GET", gpu, self._node.gpu, read, "One GPU of a node.", ("lang",), HTML),
             Route(

@@ -1,8 +1,8 @@
-"""The first page: the contracts that a reader may see, searched and sorted, the worst first; and the audit of them."""
+"""The first page: the contracts that a reader may see, searched and sorted, the worst first."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,28 +11,17 @@ from aiohttp import web
 from collector.api import status
 from collector.api.access import viewer
 from collector.api.routes import Key, Viewer, page_of
-from collector.documents.layouts import layout_of
 from collector.documents.words import Language
 from collector.judging.claimable import Account
 from collector.judging.live import Fleet
-from collector.judging.statements import StatementError, instant
 from collector.web.listing import FINDINGS_SHOWN, next_page, worst_first
 from collector.web.money import Worth, together, told, worth_of
 from collector.web.shell import Shell, language_of
-from weighbridge.audit.auditing import Audit
-from weighbridge.judge.ledger import HOUR_US
-from weighbridge.settlement.periods import HOUR_S
 from weighbridge.verdict import WORST_FIRST, Verdict
 from weighbridge.wire.problems import Problem
 
 CONTRACTS_SHOWN = 50
 NEVER_US = 1 << 53
-
-
-class Auditing(Protocol):
-    """Makes audits: `collector.judging.portfolio.Audits`."""
-
-    async def audit(self, names: Collection[str], as_of_s: int | None = None) -> Audit: ...
 
 
 class Accounting(Protocol):
@@ -85,13 +74,11 @@ class PortfolioPage:
         self,
         shell: Shell,
         fleet: Fleet,
-        audits: Auditing,
         stopped: Failing,
         accounts: Accounting,
     ) -> None:
         self._shell = shell
         self._fleet = fleet
-        self._audits = audits
         self._stopped = stopped
         self._accounts = accounts
 
@@ -146,18 +133,6 @@ class PortfolioPage:
             "open": len(found),
             "worth": None if one.worth is None else _worth(one.worth, language),
         }
-
-    async def audit(self, request: web.Request) -> web.Response:
-        """As of the last full hour, so that who looks again gets the same; or as of an instant."""
-        mine, as_of = viewer(request), request.query.get("as_of")
-        names = [name for name in self._fleet.contracts if mine.sees(name)]
-        as_of_s = self._fleet.now_us // HOUR_US * HOUR_S
-        try:
-            made = await self._audits.audit(names, as_of_s if as_of is None else instant(as_of))
-        except StatementError as error:
-            raise Problem("malformed", str(error)) from error
-        layout = await asyncio.to_thread(layout_of, made, language_of(request))
-        return await self._shell.page(request, "audit.html", layout=layout)
 
 
 def _money(lines: Iterable[Line], language: Language) -> list[status.Json]:

@@ -10,7 +10,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -37,7 +37,7 @@ from collector.web.readings import Shown
 from collector.web.runbooks import Runbooks
 from collector.web.shell import Shell
 from tests.collector.statements.handovers import certificate, note
-from weighbridge.audit.auditing import Audit, audit
+from weighbridge.audit.auditing import Audit, FlagLine, audit
 from weighbridge.audit.portfolio import Lease, Portfolio
 from weighbridge.catalogue.readings import Tier
 from weighbridge.contract import Contract, load
@@ -168,6 +168,7 @@ class ScriptedFleet:
     spent: dict[str, dict[str, int]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     worked: dict[str, Account] = field(default_factory=dict)
+    flags: list[FlagLine] = field(default_factory=list)
 
     def observers(self, node: str) -> Sequence[NodeState]:
         sides = (self.nodes.get(node), self.lessees.get(node))
@@ -280,11 +281,15 @@ def ledger() -> ScriptedLedger:
 
 
 class ScriptedAudits:
-    """`collector.judging.portfolio.Audits`, of contracts of which nothing was ever seen."""
+    """`collector.judging.portfolio.Audits`, of contracts of which nothing was ever seen; with the script's flags."""
+
+    def __init__(self, flags: Sequence[FlagLine]) -> None:
+        self._flags = flags
 
     async def audit(self, names: Collection[str], as_of_s: int | None = None) -> Audit:
         asked = {name: Lease([Version(contract(name, 1, 8), "", 0, 1)]) for name in names}
-        return audit(Portfolio((as_of_s or 0) * 1_000_000, asked), simulated=False)
+        made = audit(Portfolio((as_of_s or 0) * 1_000_000, asked), simulated=False)
+        return replace(made, flags=tuple(self._flags)) if self._flags else made
 
 
 class ScriptedAccounts:
@@ -389,7 +394,7 @@ async def served(
     sources = PageSources(
         fleet,
         ledger,
-        ScriptedAudits(),
+        ScriptedAudits(getattr(fleet, "flags", ())),
         lambda: stopped,
         settled or NothingSettled(),
         handed,

@@ -17,6 +17,8 @@ from collector.web import timeline
 from collector.web.runbooks import Runbooks
 from tests.collector.statements.examples import ordinary
 from tests.collector.view.conftest import finding
+from weighbridge.audit.auditing import FlagLine
+from weighbridge.audit.flag import flag_rows
 from weighbridge.catalogue.findings import meanings
 from weighbridge.judge.ledger import Row, State
 from weighbridge.settlement.worth import Claimable
@@ -385,6 +387,47 @@ async def test_contracts_are_searched_and_sorted_and_the_list_goes_on_so(
     assert await listed("?q=h100&sort=name&limit=1&after=%5B%22alpha%22%5D") == [beta]
     async with client.get("/?sort=luck") as response:
         assert response.status == 400
+
+
+def flag(code: str, *contracts: str, level: str = "E0") -> FlagLine:
+    figures = (("gpus_due", "8"), ("share_pct", "12.50"))
+    since = "2026-09-20T00:00:00Z"
+    return FlagLine(code, level, contracts, "n1 <b>", since, figures, (3, 7))
+
+
+async def test_a_red_flag_has_its_innocent_explanations_its_level_and_its_entries(
+    client: Client, fleet: Any
+) -> None:
+    fleet.flags += [
+        flag("zero_delivery", "alpha", "elsewhere"),
+        flag("prepay_asymmetry", "beta", level="terms"),
+    ]
+    row = flag_rows()["zero_delivery"]
+    for language, said in (
+        ("en", [row.means.en, *(one.en for one in row.innocent)]),
+        ("zh", [row.means.zh, *(one.zh for one in row.innocent)]),
+    ):
+        text, reader = await read(client, f"/audit?lang={language}")
+        places = [text.index(one) for one in said]
+        assert places == sorted(places)
+        assert "GPUs due 8" in text or "到期应交 GPU 数 8" in text
+        for link in ("/contracts/alpha", "/log/entries/3", "/log/entries/7"):
+            assert ("a", "href", link) in reader.attributes
+        assert ("a", "href", "/contracts/elsewhere") not in reader.attributes
+    text, _ = await read(client, "/audit?lang=en&contract=beta")
+    assert "zero_delivery" not in text
+    assert "the contract's own text" in text
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_every_flag_and_level_has_its_words(
+    client: Client, fleet: Any, language: str
+) -> None:
+    levels = {row.level for row in flag_rows().values()} | {"E0", "E1", "E2", "E3", "E4"}
+    fleet.flags += [flag(code, "alpha") for code in flag_rows()]
+    fleet.flags += [flag("zero_delivery", "alpha", level=level) for level in sorted(levels)]
+    text, _ = await read(client, f"/audit?lang={language}")
+    assert all(code in text for code in flag_rows())
 
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
