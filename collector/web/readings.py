@@ -18,7 +18,7 @@ from collector.web.plots import Point, Series
 from weighbridge.catalogue.readings import READING, Tier
 from weighbridge.judge.slot_history import Stay, Times, seen_by, stays
 from weighbridge.log.entries import Assignment, EntryKind
-from weighbridge.wire.report import Block, Report, ReportClocks, decode
+from weighbridge.wire.report import ReportClocks, UnavailableSpan
 
 PLACES = 240
 """Reports that a picture is drawn from, if there are so many; behind every fourth, more are read until one has slow
@@ -79,7 +79,24 @@ class _Made(msgspec.Struct, frozen=True):
     clock: ReportClocks
 
 
-_MADE = msgspec.json.Decoder(_Made)
+class _Samples(msgspec.Struct, frozen=True):
+    """A block of a report, as `wire.report.Block` has it: what the log holds was looked at when it came."""
+
+    boottime_us: list[int]
+    devices: list[str]
+    readings: dict[str, list[list[int | None]]]
+    tier: str
+    unavailable: list[UnavailableSpan]
+
+
+class _Sampled(_Made, frozen=True):
+    """What a picture is drawn from."""
+
+    blocks: list[_Samples]
+    interval_ms: int
+
+
+_MADE, _SAMPLED = msgspec.json.Decoder(_Made), msgspec.json.Decoder(_Sampled)
 
 
 class Readings:
@@ -174,7 +191,7 @@ class Readings:
 
     def _reports(
         self, stretches: Sequence[_Stretch], total: int
-    ) -> Iterator[tuple[Accepted, Report | None]]:
+    ) -> Iterator[tuple[Accepted, _Sampled | None]]:
         """Each that is read; None: it has left the store."""
         taken: set[int] = set()
         for place in range(min(total, PLACES)):
@@ -190,9 +207,11 @@ class Readings:
                 if report is None or any(block.tier == "slow" for block in report.blocks):
                     break
 
-    def _report(self, accepted: Accepted) -> Report | None:
+    def _report(self, accepted: Accepted) -> _Sampled | None:
         entry = next(iter(self._log.read(accepted.index, 1)))
-        return decode(entry.envelope.payload) if entry.kind is EntryKind.REPORT else None
+        if entry.kind is not EntryKind.REPORT:
+            return None
+        return _SAMPLED.decode(entry.envelope.payload)
 
 
 def _at(stretches: Sequence[_Stretch], number: int) -> tuple[ChainKey, int, int]:
@@ -210,7 +229,7 @@ def _within(at_us: int, times: Times | None) -> bool:
 
 def _told(
     accepted: Accepted,
-    report: Report | None,
+    report: _Sampled | None,
     devices: Collection[str],
     readings: Collection[str],
 ) -> Iterator[tuple[tuple[str, str], Point]]:
@@ -228,7 +247,7 @@ def _told(
                 yield (device, name), _point(block, device, name, offset_us + block.boottime_us[0])
 
 
-def _point(block: Block, device: str, name: str, at_us: int) -> Point:
+def _point(block: _Samples, device: str, name: str, at_us: int) -> Point:
     """The least and the most of a report's samples."""
     column = block.devices.index(device)
     seen = [row[column] for row in block.readings[name]]

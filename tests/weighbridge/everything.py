@@ -57,7 +57,7 @@ NODES = ("n1", "n2", "n3")
 LATE_US = (MAY.end_s + 5 * DAY) * SECOND + 1
 JUDGED = JudgedBy((VersionSince("judge/1"),), (VersionSince("0" * 64),))
 GAP = [{"at_or_above": "0.99", "below": "0.999", "pct": "10"}]
-BEFORE_THE_TERM = {"id": "A", "nodes": "3", "due": "2026-04-20", "value": "100000"}
+BEFORE_THE_MONTH = {"id": "A", "nodes": "3", "due": "2026-04-20", "value": "100000"}
 LEAST = [{"at_or_above": "0", "below": "0.999", "pct": "10"}]
 TERMS: dict[str, Any] = {
     "contract_id": "K",
@@ -327,7 +327,8 @@ def rulings() -> Statement:
         },
         "exclusions": {"causes": [{"code": "lessee_fault"}]},
         "acceptance": {"deemed_acceptance_days": "3"},
-        "resources": [TERMS["resources"][0] | {"delivery": [BEFORE_THE_TERM]}],
+        "term": TERMS["term"] | {"from": "2026-04-15T16:00:00Z"},
+        "resources": [TERMS["resources"][0] | {"delivery": [BEFORE_THE_MONTH]}],
         "liquidated_damages": [
             {"id": "runs", "trigger": "late_delivery", "side": "provider", "accrues": "true"}
             | {"daily_rate": "5/10000"}

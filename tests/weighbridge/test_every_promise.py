@@ -298,7 +298,6 @@ ELSEWHERE: Mapping[str, str] = {
     "Limit.base_amount": "weighbridge/settlement/limits.py",
     "Stacking.base_amount": "weighbridge/settlement/stacking.py",
     "EvidenceTerms.retention_days": "collector/cli/retain.py",
-    "EvidenceTerms.witness_of": "weighbridge/contract/evidence.py",
     "EvidenceTerms.below_coverage": "weighbridge/settlement/coverage.py",
     "EvidenceTerms.agents": "weighbridge/audit/entities.py",
     "Contract.links": "weighbridge/audit/chain.py",

@@ -211,6 +211,7 @@ def test_a_plot_tells_a_reader_who_does_not_see_it_what_it_shows(language: str) 
     assert say("plot_line", language, "power", "5 W", "9 W") in text  # type: ignore[arg-type]
     why = reason("gpu_is_lost", language)  # type: ignore[arg-type]
     assert why in text
+    assert "line0 open" in template.render(drawn=drawn(points(5, 6)), language=language)
     reader = Texts()
     reader.feed(template.render(drawn=drawn(points(None)), language=language))
     assert "svg" not in reader.tags
