@@ -384,6 +384,21 @@ def not_begun() -> Statement:
     return drafted(month(), Notices(), term=TERMS["term"] | {"months": "12"})
 
 
+def flapping() -> Statement:
+    """A GPU that nobody saw for most of each minute of an hour: too many readings to weigh each."""
+    first, last = 20 * DAY, 20 * DAY + 3600
+    rest = [one for one in month() if (one.node, one.slot) != ("n1", 0)]
+    for start, end in ((0, first), (last, MAY.seconds)):
+        rest.append(row("n1", 0, start, end, State.UP))
+    for at in range(first, last, 60):
+        rest.append(row("n1", 0, at, at + 1, State.UP))
+        rest.append(row("n1", 0, at + 1, at + 60, State.UNKNOWN))
+    promise = {"id": "a", "target": "0.999", "unit": "gpu", "counting": {"merge_gap_s": "600"}}
+    paid = {"multiple": "60", "hour_price": "10", "incident_cap": "20", "owed_when": "missed"}
+    credits = [credit("outage_multiple", **paid)]
+    return drafted(rest, Notices(), availability=[promise], credits=credits)
+
+
 def told() -> Statement:
     """A statement that tells what each party said, and of one that was issued before, by other versions."""
     judges = (VersionSince("judge/0"), VersionSince("judge/1", "2026-05-20T00:00:00Z"))
@@ -571,6 +586,7 @@ STATEMENTS = {
     "kinds": kinds,
     "rulings": rulings,
     "told": told,
+    "flapping": flapping,
     "under_way": under_way,
     "not_begun": not_begun,
     "of_replay": of_replay,
