@@ -31,7 +31,7 @@ FLEET: Mapping[str, Word] = {
         "据日志中 {} 份报告绘制，约每 {} 一份：其间数据未显示。灰色：无观测。",
     ),
     "drawn_range": Word(
-        "Each line is the range over the GPUs of the node, from the least to the most.",
+        "Each line is the range over the GPUs of the node, lowest to highest.",
         "每条线为该节点各 GPU 的最小值至最大值范围。",
     ),
     "nothing_to_draw": Word("No reading was reported in this time.", "该时段未上报任何读数。"),
