@@ -148,6 +148,11 @@ class PeriodPreview:
         """Nothing that comes changes it, because both sides agreed on it, or silence confirmed it."""
         return bool({CLOSED, CONFIRMED} & {*self.after.flags})
 
+    @property
+    def stays(self) -> bool:
+        """Nothing is owed, counted or ruled otherwise: at most it is flagged that something came too late."""
+        return all(told.arguments["path"][:1] == ("flags",) for told in self.paths)  # type: ignore[index]
+
 
 @dataclass(frozen=True, slots=True)
 class Preview:
@@ -342,7 +347,7 @@ def remarks(
                 yield ("waits",)
     if _agrees(said) and not any(one.closed for one in shown):
         yield ("agreement_waits",)
-    if shown and not any(one.paths for one in shown):
+    if shown and all(one.stays for one in shown):
         yield ("changes_nothing",)
 
 

@@ -55,7 +55,7 @@ def _card(one: PeriodPreview, speak: Speaker) -> PeriodCard:
 
 
 def _unchanged(one: PeriodPreview) -> str:
-    if one.paths:
+    if not one.stays:
         return ""
     if one.closed:
         return "no_change_closed"
