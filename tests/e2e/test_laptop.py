@@ -10,7 +10,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from collector.__main__ import main
-from tests.e2e.stage import ADMIN, COLLECTOR, Collector, Stage, command, environment, lease
+from tests.e2e.stage import (
+    ADMIN,
+    COLLECTOR,
+    Collector,
+    Stage,
+    command,
+    environment,
+    lease,
+    wait_for,
+)
 from weighbridge.wire.report import digest
 
 TOKEN = "the token of a lessee"
@@ -28,6 +37,8 @@ def collector(tmp_path_factory: pytest.TempPathFactory, library: Path) -> Iterat
         made.start()
         for name in ("lease", "another"):
             made.post("/v1/contracts", lease(name, start_s=1_780_000_000).encode())
+        asked = f"/v1/contracts/another/statement?period={JUNE}"
+        wait_for(lambda: made.request("GET", asked, token=ADMIN).status == 200, "a second to pass")
         yield made
     finally:
         stage.close()
