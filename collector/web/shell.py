@@ -43,6 +43,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 LOGIN = "/login"
 LANGUAGE_COOKIE = "weighbridge-lang"
 KEPT_HEADERS = frozenset({"Allow", "Retry-After", "WWW-Authenticate"})
@@ -208,9 +209,8 @@ class Shell:
         file = request.match_info["file"]
         if file not in self._files:
             raise web.HTTPNotFound
-        kind = "text/css" if file.endswith(".css") else "text/javascript"
         headers = {
-            "Content-Type": f"{kind}; charset=utf-8",
+            "Content-Type": f"{KINDS[Path(file).suffix]}; charset=utf-8",
             "Cache-Control": "max-age=86400",
             "X-Content-Type-Options": "nosniff",
         }
