@@ -35,6 +35,11 @@ os.environ["SSL_CERT_FILE"] = os.devnull
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--screenshots FOLDER`: pictures of every page, as a browser shows it."""
+    parser.addoption("--screenshots", type=Path, help="folder for screenshots of every page")
+
+
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The path of the wheel, built from this tree."""

@@ -1,0 +1,208 @@
+"""Debian's chromium, driven headless: by keys alone, at a width, light or dark; and what axe-core finds of a page."""
+
+import shutil
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+DRIVER: Final = shutil.which("chromedriver")
+CHROMIUM: Final = shutil.which("chromium")
+MOST_STOPS: Final = 400
+HEIGHT: Final = 900
+PATIENCE_S: Final = 60
+GRAVE: Final = ("serious", "critical")
+
+FOCUS = """
+const one = document.activeElement;
+if (!one || one === document.body || one === document.documentElement) return null;
+const box = one.getBoundingClientRect(), style = getComputedStyle(one);
+const middle = [box.left + box.width / 2, box.top + box.height / 2];
+if (!one.dataset.stop) one.dataset.stop = String(window.stops = (window.stops || 0) + 1);
+return {
+  stop: Number(one.dataset.stop),
+  what: one.outerHTML.slice(0, 160),
+  href: one.getAttribute("href") || "",
+  name: one.getAttribute("name") || "",
+  value: one.getAttribute("value") || "",
+  outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0,
+  seen: box.width > 0 && box.height > 0 && box.bottom > 0 && box.top < innerHeight
+    && middle[0] >= 0 && middle[0] <= innerWidth,
+};
+"""
+STOPS = """
+const kinds = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
+return [...document.querySelectorAll(kinds)]
+  .filter(one => one.checkVisibility()).length;
+"""
+AUDIT = """
+const done = arguments[0];
+axe.run(document, {resultTypes: ["violations"]}).then(found => done(found.violations.flatMap(
+  one => one.nodes.map(node => [one.impact, one.id, node.html.slice(0, 200), node.failureSummary]))));
+"""
+
+
+class Browser:
+    """One window on one collector."""
+
+    def __init__(self, driver: Chrome, url: str, downloads: Path) -> None:
+        self._driver, self._url, self.downloads = driver, url, downloads
+        self._tools("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
+
+    def _tools(self, command: str, **values: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self._driver.execute_cdp_cmd(command, values)
+        return answer
+
+    def open(self, path: str) -> None:
+        self._driver.get(self._url + path)
+
+    @property
+    def path(self) -> str:
+        """Where it is, without the host."""
+        return self._driver.current_url.removeprefix(self._url)
+
+    @property
+    def text(self) -> str:
+        """What is to be read on the page."""
+        return str(self._driver.execute_script("return document.body.innerText"))
+
+    def run(self, script: str) -> Any:
+        """What a script says that is run on the page."""
+        return self._driver.execute_script(script)
+
+    def look(self, width: int, scheme: str = "light") -> None:
+        """As a window of that width shows it, to somebody who prefers light or dark."""
+        metrics = {"width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
+        self._tools("Emulation.setDeviceMetricsOverride", **metrics)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._tools("Emulation.setEmulatedMedia", features=features)
+
+    def press(self, *keys: str) -> None:
+        ActionChains(self._driver).send_keys(*keys).perform()
+
+    def back(self) -> None:
+        """As Alt and the left arrow do."""
+        self._driver.back()
+
+    def focus(self) -> dict[str, Any] | None:
+        """What has the focus, and whether that is to be seen; None where it is the page itself."""
+        found: dict[str, Any] | None = self._driver.execute_script(FOCUS)
+        return found
+
+    def tab_to(self, key: str, wanted: str) -> None:
+        """Tab until what has the focus has in its `key` (href, name, value, what) this text."""
+        for _ in range(MOST_STOPS):
+            self.press(Keys.TAB)
+            at = self.focus()
+            if at is None:
+                continue
+            assert (at["outlined"], at["seen"]) == (True, True), at
+            if wanted in at[key]:
+                return
+        raise AssertionError(f"no {key} {wanted!r} is reached by the tab key on {self.path}")
+
+    def follow(self, key: str, wanted: str) -> None:
+        """The link or button, by keys alone, until the next page is there."""
+        self.tab_to(key, wanted)
+        self._leave()
+
+    def enter(self, field: str, text: str) -> None:
+        """Type into a field of the page, and send the form, by keys alone."""
+        self.type_in(field, text)
+        self._leave()
+
+    def type_in(self, field: str, text: str) -> None:
+        self.tab_to("name", field)
+        self.press(text)
+
+    def log_in(self, token: str) -> None:
+        """As somebody who was sent to the login."""
+        self.open("/login")
+        self.enter("token", token)
+
+    def _leave(self) -> None:
+        self._driver.execute_script("window.stale = true")
+        self.press(Keys.ENTER)
+        self.wait("!window.stale && document.readyState === 'complete'")
+
+    def download(self, key: str, wanted: str) -> Path:
+        """The file behind a link, once it is there whole."""
+        self.tab_to(key, wanted)
+        self.press(Keys.ENTER)
+        waiting = WebDriverWait(self._driver, PATIENCE_S)
+        waiting.until(lambda _: [*self.downloads.glob("*.pdf")])
+        return next(self.downloads.glob("*.pdf"))
+
+    def wait(self, condition: str) -> None:
+        WebDriverWait(self._driver, PATIENCE_S).until(
+            lambda driver: driver.execute_script(f"return {condition}")
+        )
+
+    def tour(self) -> tuple[list[dict[str, Any]], int]:
+        """Every stop of the tab key until it leaves the page; and how many there should be."""
+        expected = int(self._driver.execute_script(STOPS))
+        stops: list[dict[str, Any]] = []
+        for _ in range(
+            expected * 4 + 8
+        ):  # a date has fields of its own, and scrolling parts are stops
+            self.press(Keys.TAB)
+            at = self.focus()
+            if at is None or (stops and at["stop"] < stops[-1]["stop"]):
+                return stops, expected
+            if not stops or stops[-1]["stop"] != at["stop"]:
+                stops.append(at)
+        raise AssertionError(f"the tab key does not leave {self.path}: {stops[-3:]}")
+
+    def findings(self, axe: str) -> list[list[str]]:
+        """What axe-core, whose source is given, finds serious or critical."""
+        self._driver.execute_script(axe)
+        found = self._driver.execute_async_script(AUDIT)
+        return [one for one in found if one[0] in GRAVE]
+
+    def complaints(self) -> list[dict[str, Any]]:
+        """What the console said since the last call, but for mere advice."""
+        said = self._driver.execute("getLog", {"type": "browser"})["value"]
+        return [one for one in said if one["level"] in ("WARNING", "SEVERE")]
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than the window."""
+        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        return int(self._driver.execute_script(f"return {wide}"))
+
+    def picture(self, file: Path) -> None:
+        """The whole page."""
+        sizes = self._tools("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": sizes["width"], "height": sizes["height"], "scale": 1}
+        shot = self._tools("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        file.write_bytes(b64decode(shot["data"]))
+
+
+@contextmanager
+def browsing(url: str, downloads: Path, *, scripts: bool = True) -> Iterator[Browser]:
+    """A browser of its own, which knows no cookie, and ends with the block. `scripts`: whether pages may have any."""
+    options = ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for flag in (
+        "headless=new",
+        "no-sandbox",
+        "disable-dev-shm-usage",
+        "disable-gpu",
+        "hide-scrollbars",
+        "lang=en",
+    ):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = Chrome(options=options, service=Service(DRIVER))
+    try:
+        driver.set_script_timeout(PATIENCE_S)
+        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
+        yield Browser(driver, url, downloads)
+    finally:
+        driver.quit()
