@@ -180,7 +180,6 @@ PAGE: Mapping[str, Word] = {
     "role.nobody": Word("nobody", "无"),
     "role.open": Word("open", "未定"),
     "role.collector": Word("collector", "采集端"),
-    **FLEET,
 }
 
 

@@ -72,8 +72,6 @@ CONTRACT: dict[str, Word] = {
     "owed": Word("owed", "应付"),
     "outcome": Word("claims and payment", "索赔与支付"),
     "standing_of_period": Word("stands", "状态"),
-    "is_final": Word("final", "最终"),
-    "is_provisional": Word("provisional", "暂定"),
     "is_issued": Word("issued", "已出具"),
     "unit.gpu": Word("GPU", "GPU"),
     "unit.node": Word("node", "节点"),
@@ -128,7 +126,7 @@ CONTRACT: dict[str, Word] = {
         "instants of UTC, such as 2026-10-05T08:00:00Z", "UTC 时刻，如 2026-10-05T08:00:00Z"
     ),
     "make_it": Word("Make it", "生成"),
-    "download": Word("Files of this document", "本文件的下载"),
+    "files_of_it": Word("Files of this document", "本文件的下载"),
     "download_in.en": Word("Download in English:", "下载英文版："),
     "download_in.zh": Word("Download in Chinese:", "下载中文版："),
     "to_contract": Word("Back to {}", "返回 {}"),

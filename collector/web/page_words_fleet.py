@@ -90,7 +90,6 @@ FLEET: Mapping[str, Word] = {
     "timestamps": Word("Timestamps of an authority", "权威时间戳"),
     "no_timestamps": Word("No head bears one.", "尚无日志头带有时间戳。"),
     "stamp_size": Word("entries that it covers", "所覆盖条目"),
-    "entered": Word("entered", "记入时间"),
     "entry_index": Word("entry", "条目"),
     "entry_kind": Word("what it is", "类型"),
     "newest_records": Word("The newest entries that are no reports", "最新的非报告条目"),

@@ -98,6 +98,7 @@ SHOWN: Final = "document.querySelector('main h1').textContent"
 
 
 def test_a_page_renews_itself(reader: Browser) -> None:
+    reader.complaints()
     reader.open(LEASE)
     reader.run(MARKED)
     reader.run("renew()")

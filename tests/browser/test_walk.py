@@ -9,7 +9,7 @@ from tests.browser.browsing import Browser, browsing
 from tests.browser.november import LESSEE
 from tests.collector.building import Serving
 
-SHORT = "promised 99.000 % of each gpu; came: 93.819 % to 94.791 %"
+SHORT = "promised 99.000 % of each GPU; came: 93.819 % to 94.791 %"
 Picture = Callable[[Browser, str], None]
 pytestmark = pytest.mark.slow
 

@@ -14,6 +14,11 @@ from collector.api.routes import Access
 from collector.documents.spelling import percent, span, utc
 from collector.judging.claimable import Account
 from collector.web import timeline
+from collector.web.page_words import PAGE
+from collector.web.page_words_access import ACCESS
+from collector.web.page_words_contract import CONTRACT as CONTRACT_WORDS
+from collector.web.page_words_fleet import FLEET
+from collector.web.page_words_notices import NOTICES
 from collector.web.runbooks import Runbooks
 from tests.collector.statements.examples import ordinary
 from tests.collector.view.conftest import finding
@@ -565,3 +570,9 @@ async def test_a_finding_of_a_node_colours_the_gpus_that_it_makes_unhealthy(
     assert "✓ OK" in (await read(client, "/nodes/a1"))[0], "seen within the longest gap"
     state.last_sample_us -= 1
     assert "✓ OK" not in (await read(client, "/nodes/a1"))[0]
+
+
+def test_no_word_of_one_page_stands_in_for_that_of_another() -> None:
+    tables = (ACCESS, CONTRACT_WORDS, FLEET, NOTICES)
+    assert [key for table in tables for key in table if PAGE[key] != table[key]] == []
+    assert sum(map(len, tables)) == len({key for table in tables for key in table})
