@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import tzinfo
+from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
@@ -122,6 +123,7 @@ class _Drafting:
         flags: set[Flag] = {
             EXIT_FLAGS[one.standing] for one in rights if one.standing in EXIT_FLAGS
         }
+        flags |= {"base_of_zero" for one in rights if one.amount and not Decimal(one.amount)}
         if earlier is not None:
             found = under_limits(self.newest, drafted, self.period, earlier)
             drafted = replace(

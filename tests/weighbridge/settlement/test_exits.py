@@ -214,3 +214,14 @@ def test_a_right_that_nothing_could_give_is_refused_by_its_place(
     with pytest.raises(ContractError) as refused:
         version(exit_rights=[right])
     assert reason in str(refused.value)
+
+
+def test_a_right_that_is_worth_nothing_for_want_of_a_base_is_flagged() -> None:
+    """The batch is worth 100000; a share of fees of nothing is nothing."""
+    assert "base_of_zero" not in waiting(B_CAME).flags
+    free: Any = {"pricing": [{"unit": "fixed_month", "price": "0"}]}
+    right = {"trigger": "outage", "objective": "a", "days": "2", "flat_pct": "5"}
+    rows = month(*(row("n1", slot, DAY, 6 * DAY, State.DOWN) for slot in (0, 1)))
+    found = drafted(rows=rows, exit_rights=[right | {"base": "month_fees"}], **free)
+    assert [one.amount for one in found.exits] == ["0.00"]
+    assert "base_of_zero" in found.flags
