@@ -378,7 +378,7 @@ def resume(file: Path | None, runtime_directory: Path | None) -> None:
     click.echo("resumed")
 
 
-@main.command()
+@main.command(short_help="What the running agent says of itself, as JSON.")
 @configuration
 @runtime
 @click.option("--watch", "watching", is_flag=True, help="Draw it anew every two seconds, until ^C.")

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.simulation import scenario as scenario_module
 from agent.simulation.devices import SimulatedHost, SimulatedSource, gpu_uuid
 from agent.simulation.scenario import NetworkCut, Scenario, ScenarioError, Silence, load_scenario
 from weighbridge.catalogue.readings import READING, Kind, Tier
@@ -263,12 +262,9 @@ def test_silence_and_a_cut_network_are_told_to_whoever_runs_the_fleet() -> None:
     assert [cut.active(at * SECOND) for at in (0, 8, 9)] == [True, True, False]
 
 
-def test_the_scenario_in_the_documentation_is_read_from_yaml_and_from_toml(tmp_path: Path) -> None:
-    yaml, toml = tmp_path / "scenario.yaml", tmp_path / "scenario.toml"
-    text = (scenario_module.__doc__ or "").split("file:\n\n")[1].split("\n\nNodes")[0]
-    yaml.write_text("\n".join(line[4:] for line in text.splitlines()))
+def test_a_scenario_is_read_from_toml_too(tmp_path: Path) -> None:
+    toml = tmp_path / "scenario.toml"
     toml.write_text('version = 1\nsku = "L40S-48GB"\n[[faults]]\nkind = "mig_slice"\nnode = 2\n')
-    assert len(load_scenario(yaml).faults) == 10
     assert load_scenario(toml).faults[0].kind == "mig_slice"
 
 

@@ -69,7 +69,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (("statement", "beta", "--period", MONTH), "beta: no such contract"),
         (("delivery", "beta"), "beta: no such contract"),
         (("claims", "beta"), "beta: no such contract"),
-        (("statement", "alpha", "--period", "2026-13"), "'2026-13' is not a month such as"),
+        (("statement", "alpha", "--period", "2026-13"), "'2026-13' is no period such as 2026-10"),
         (("statement", "alpha", "--period", LONG_AGO), "2001-01 lies outside the term of alpha, "),
         (("statement", "alpha", "--period", LATER), f"{LATER} had not begun yet"),
         (
@@ -82,7 +82,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ),
         (
             ("notice", "claim", "alpha", "--period", "2026-44", "--party", "L"),
-            "'2026-44' is not a month such as 2026-10",
+            "'2026-44' is no period such as 2026-10",
         ),
         (
             ("notice", "claim", "alpha", "--period", LONG_AGO, "--party", "L"),

@@ -228,6 +228,8 @@ def begun(
         parts = urlsplit(server.url)
         connection = socket.create_connection((str(parts.hostname), parts.port or 0), timeout=20)
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n"
+    if not path.startswith("/v1/"):
+        head += "Content-Type: application/x-www-form-urlencoded\r\n"
     encoding = "Content-Encoding: zstd\r\n" if zstd else ""
     connection.sendall(f"{head}{encoding}\r\n".encode() + content[:-1])
     return connection
@@ -258,7 +260,7 @@ def test_a_body_that_does_not_come_in_time_is_waited_for_no_longer_whatever_the_
 ) -> None:
     limits = {"WEIGHBRIDGE_LIMITS__READING_SECONDS": "1"}
     agent = Agent("n1", gpus=1)
-    named = {"contract": "lease", "key_id": agent.signer.key_id}
+    named = {"contract": "lease", "key_id": agent.signer.key_id, "kind": "claim"}
     with serving(
         make_store(store_of().parent / "lease", [agent], CONTRACT), environment=limits
     ) as server:
@@ -278,6 +280,7 @@ def test_a_body_that_does_not_come_in_time_is_waited_for_no_longer_whatever_the_
 
 
 BODILESS = (
+    "/logout",
     "/v1/contracts/{contract}/statement",
     "/v1/keys/{key_id}/rotate",
     "/v1/challenges/{id}",

@@ -175,8 +175,8 @@ def test_a_statement_is_the_same_after_a_restart_and_from_a_rebuilt_ledger(
 
 def test_what_cannot_be_settled_is_refused_with_a_reason(server: Serving) -> None:
     for query, said in (
-        ("period=2026-13", "not a month such as 2026-10"),
-        ("period=october", "not a month"),
+        ("period=2026-13", "no period such as 2026-10"),
+        ("period=october", "is no period"),
         (f"period={MONTH}&as_of=2999-01-01T00:00:00Z", "not over yet"),
         (f"period={MONTH}&as_of=yesterday", "not an instant"),
         (f"period={MONTH}&format=docx", "format must be one of"),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.cli import clock as clock_command
+from collector.cli.asking import StoreServer
 from collector.log.ticks import SETTLE_US, STEP_US, Anchor, SystemClocks, TickClock
 from weighbridge.log.entries import ClockChecked
 
@@ -220,7 +221,6 @@ def test_a_clock_that_is_right_to_the_millisecond_is_off_in_no_direction(
     monkeypatch: pytest.MonkeyPatch, ahead_us: int, said: str
 ) -> None:
     told = {"ahead_us": ahead_us, "stepped": False}
-    monkeypatch.setattr(clock_command, "load_config", lambda *_: None)
-    monkeypatch.setattr(clock_command, "ask", lambda *_: told)
+    monkeypatch.setattr(StoreServer, "ask", lambda *_: told)
     done = CliRunner().invoke(clock_command.clock, ["--config", __file__])
     assert done.output == f"the system's clock is {said} off what it must be\n"
