@@ -283,10 +283,12 @@ class Daemon:
 
 @contextlib.contextmanager
 def _alone_at_the_door(config: AgentConfig) -> Iterator[None]:
-    """Only a socket that a dead agent left is replaced. Where there can be no door, there is none to guard."""
+    """Only a socket that a dead agent left is replaced. Where there can be no door, there is none to guard; where it is
+    in the directory of the state, that one is held already."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            stack.enter_context(alone_in(config.runtime_directory))
+            if config.runtime_directory.resolve() != config.state_directory.resolve():
+                stack.enter_context(alone_in(config.runtime_directory))
         yield
 
 

@@ -193,9 +193,11 @@ def test_every_page_of_it_says_that_it_is_simulated(month: Month) -> None:
 
 
 def test_the_claim_makes_it_due_and_replay_says_the_same(month: Month) -> None:
+    """The form takes claims from the fifth working day on: Monday 7 December."""
     assert month.statement()["highest"] == "0.00"
+    month.move("2026-12-07T00:00:02Z")
     month.run("notice", "claim", "cvm-1", "--period", "2026-11", "--party", "lessee")
     assert month.statement()["highest"] == "0.00"
-    month.move("2026-12-06T00:00:03Z")
+    month.move("2026-12-07T00:00:05Z")
     assert month.statement()["highest"] == "58320.00"
     assert "equal to the byte" in month.run("replay", "cvm-1", "--period", "2026-11")

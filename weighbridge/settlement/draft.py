@@ -46,7 +46,7 @@ from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.service import silence_accepted_s
 from weighbridge.settlement.settle import PartSettlement
 from weighbridge.settlement.statement import LateEvidence, Part, Statement, SwapLine
-from weighbridge.settlement.unseen import has_unseen, with_unseen, without_late
+from weighbridge.settlement.unseen import as_claimed, has_unseen, with_unseen, without_late
 from weighbridge.settlement.usage import Totals, totals
 from weighbridge.verdict import Verdict
 
@@ -227,8 +227,8 @@ class _Drafting:
 
     def _as_if(self, one: Settled, unseen: Policy, before: Sequence[Settlement]) -> PartSettlement:
         """As if that time counted so, and all were claimed."""
-        contract = with_unseen(one.version.contract, unseen)
-        record = replace(without_late(one.weighed.record), claims=(self._claim_of_all(),))
+        contract = as_claimed(with_unseen(one.version.contract, unseen))
+        record = without_late(one.weighed.record)
         return self._part(contract, record, one.part, one.weighed.units, before)
 
     def _all(
@@ -238,9 +238,6 @@ class _Drafting:
         for (version, part), used in ruled:
             settled.append(self._settled(version, part, used, settled, late))
         return settled
-
-    def _claim_of_all(self) -> Claim:
-        return Claim(self.period.label, min(self.case.as_of_s, self.period.end_s))
 
     def _settled(
         self,
@@ -254,7 +251,7 @@ class _Drafting:
         weighed = case.weighed(version, part, late)
         record = weighed.record
         if late is not None:
-            record = replace(record, claims=(self._claim_of_all(),))
+            contract = as_claimed(contract)
         return Settled(
             version=version,
             whole=self.period,

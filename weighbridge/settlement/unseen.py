@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from weighbridge.contract import Contract, Policy
+from weighbridge.contract.money import ClaimTerms
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.ledger import JUDGING_FAILED, LATE, State
 from weighbridge.settlement.periods import Period
@@ -35,3 +36,17 @@ def with_unseen(contract: Contract, policy: Policy) -> Contract:
 def without_late(record: Record) -> Record:
     """What was heard late as told: it has a flag of its own."""
     return replace(record, spans=tuple(replace(one, unheard=None) for one in record.spans))
+
+
+def as_claimed(contract: Contract) -> Contract:
+    """The contract as if each statement were the claim for all that it earns."""
+    credits = (
+        one if one.claim is None else one.model_copy(update={"claim": _asked(one.claim)})
+        for one in contract.credits
+    )
+    asked = {"claim": _asked(contract.claim), "credits": tuple(credits)}
+    return contract.model_copy(update=asked)
+
+
+def _asked(terms: ClaimTerms) -> ClaimTerms:
+    return terms.model_copy(update={"auto_claim": True})
