@@ -4,32 +4,20 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
-from urllib.parse import urlsplit
 
-from aiohttp import web
-from aiohttp.typedefs import Middleware
-
-from collector import control
-from collector.api.access import GATE, Gate
 from collector.api.administration import Administration, Submit
 from collector.api.attestations import AttestationApi
-from collector.api.bodies import BODIES, Bodies
+from collector.api.bodies import Bodies
 from collector.api.challenges import ChallengeApi
 from collector.api.clock import ClockApi
 from collector.api.contracts import Api, ContractAddition, ContractWithdrawal
 from collector.api.cosigning import CosigningApi
 from collector.api.doors import (
-    DOORS,
-    HEAD_SECONDS,
-    Door,
     Doors,
-    HttpLog,
-    attended,
     most_connections,
 )
 from collector.api.exposition import Exposition, Sample
@@ -71,12 +59,20 @@ from collector.log.keys import load_keys
 from collector.log.own_keys import OwnKeys, announced, own_keys
 from collector.log.ticks import SystemClocks, TickClock
 from collector.sending.queue import Queue
+from collector.serving import (
+    Served,
+    certified,
+    controlled,
+    public_gate,
+    public_url,
+    published,
+)
 from collector.simulation import LogicalTime
 from collector.storage.disk import disk_samples
 from collector.storage.received import tick_before_us
-from collector.storage.store import CorruptStore, StorageError, Store
+from collector.storage.store import StorageError, Store
 from collector.storage.stores import open_store
-from collector.tls import ServerCertificate, authority_hash
+from collector.tls import authority_hash
 from collector.web.device_plots import DevicePlots
 from collector.web.log_pages import LogPages, LogSource
 from collector.web.login import LoginPage
@@ -92,18 +88,11 @@ from weighbridge.catalogue import metrics
 from weighbridge.log.entries import ClockChecked, ContractAdded, EntryKind
 from weighbridge.process.settings import ConfigError
 from weighbridge.process.system_clock import boottime_ns, boottime_us, synchronized, wall_us
-from weighbridge.settlement.invariants import BrokenInvariantError
-from weighbridge.wire.problems import PROBLEM_TYPE, Problem
 from weighbridge.wire.report import read
 from weighbridge.wire.signing import SignatureError, key_id
 
-DRAIN_SECONDS = 3.0
-"""Twice: for handlers, and for those that did not end by themselves."""
-
 START_SECONDS = 2.0
 """What a restart finds in the log is judged before the doors open, for so long; the rest beside what comes in."""
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def no_routes(_: Submit) -> tuple[Route, ...]:
@@ -189,12 +178,15 @@ async def running(
             limits.reading_seconds,
             limits.stranger_seconds,
         )
-        doors = components.doors
-        await stack.enter_async_context(_controlled(config, routes, bodies, doors))
+        served = Served(routes, bodies, components.doors)
+        await stack.enter_async_context(controlled(config, served))
         url = ""
         if public:
-            published = _published(components, routes, bodies, shell)
-            url = await stack.enter_async_context(published)
+            certificate = await stack.enter_async_context(certified(config, _now))
+            gate = public_gate(config, components.sessions)
+            opened = published(config, served, gate, certificate, shell.refusals)
+            url = await stack.enter_async_context(opened)
+            doors = components.doors
             await stack.enter_async_context(beside(doors.watch(), "slow connections stay open"))
             for work in (*_work(components), *_sending(components, exposition)):
                 await stack.enter_async_context(work)
@@ -519,163 +511,5 @@ def _settlement_api(components: Components) -> SettlementApi:
     )
 
 
-def public_url(config: CollectorConfig) -> str:
-    """How agents reach the collector, unless the configuration says otherwise: the address that it listens on.
-
-    Raises Problem: conflict, where that is no address for others.
-    """
-    if config.url is not None:
-        return config.url.rstrip("/")
-    listen = config.listen
-    if listen.host is None or listen.port in (None, 0) or listen.wildcard:
-        reason = "url: say how agents reach this collector; its listen address does not"
-        raise Problem("conflict", reason)
-    return listen_url(config, listen.port or 0)
-
-
-def listen_url(config: CollectorConfig, port: int) -> str:
-    """The URL of a port on the listen address."""
-    host = config.listen.host or ""
-    host = f"[{host}]" if ":" in host else host
-    return f"{'https' if config.tls else 'http'}://{host}:{port}"
-
-
-@asynccontextmanager
-async def _controlled(
-    config: CollectorConfig, routes: Sequence[Route], bodies: Bodies, doors: Doors
-) -> AsyncIterator[None]:
-    gate = Gate({}, open_on_loopback=False, control=True)
-    async with _runner(routes, bodies, gate, doors) as runner:
-        listener = control.listen(config.directory)
-        await web.SockSite(runner, listener).start()
-        try:
-            yield
-        finally:
-            (config.directory / control.NAME).unlink(missing_ok=True)
-
-
-@asynccontextmanager
-async def _published(
-    components: Components, routes: Sequence[Route], bodies: Bodies, shell: Shell
-) -> AsyncIterator[str]:
-    config, doors = components.config, components.doors
-    gate = Gate(
-        config.tokens,
-        config.open_on_loopback,
-        config.trusted_proxies,
-        sessions=components.sessions,
-    )
-    async with (
-        _runner(routes, bodies, gate, doors, shell.refusals) as runner,
-        _certified(config) as certificate,
-        _listening(config, runner, doors, certificate) as url,
-    ):
-        yield url
-
-
-@asynccontextmanager
-async def _listening(
-    config: CollectorConfig,
-    runner: web.AppRunner,
-    doors: Doors,
-    certificate: ServerCertificate | None,
-) -> AsyncIterator[str]:
-    """Every connection comes through a door of its own. Yields where they come to."""
-
-    loop, listen, http = asyncio.get_running_loop(), config.listen, cast(web.Server, runner.server)
-
-    def door() -> Door:
-        return Door(http(), doors)
-
-    if listen.path is not None:
-        listen.path.unlink(missing_ok=True)
-        server = await loop.create_unix_server(door, listen.path)
-        listen.path.chmod(0o660)
-        url = f"unix:{listen.path}"
-    else:
-        server = await loop.create_server(door, listen.host, listen.port, **_tls(certificate))
-        url = listen_url(config, server.sockets[0].getsockname()[1])
-    try:
-        yield url
-    finally:
-        server.close()
-
-
-def _tls(certificate: ServerCertificate | None) -> dict[str, Any]:
-    if certificate is None:
-        return {}
-    return {"ssl": certificate.context, "ssl_handshake_timeout": HEAD_SECONDS}
-
-
-@asynccontextmanager
-async def _certified(config: CollectorConfig) -> AsyncIterator[ServerCertificate | None]:
-    """The certificate of a collector that speaks TLS by itself, kept fresh."""
-    if not config.tls:
-        yield None
-        return
-    names = certified_names(config)
-    certificate = ServerCertificate(config.keys, names, lambda: datetime.now(UTC))  # noqa: TID251
-    async with beside(certificate.watch(), "the certificate is not renewed any more"):
-        yield certificate
-
-
-def certified_names(config: CollectorConfig) -> list[str]:
-    """The names that agents may call the collector by."""
-    names = [config.listen.host] if config.listen.host is not None else []
-    host = urlsplit(config.url).hostname if config.url is not None else None
-    return names if host is None else [*names, host]
-
-
-@asynccontextmanager
-async def _runner(
-    routes: Sequence[Route], bodies: Bodies, gate: Gate, doors: Doors, *outer: Middleware
-) -> AsyncIterator[web.AppRunner]:
-    application = web.Application(middlewares=[attended, *outer, problems])
-    application[DOORS] = doors
-    application[GATE] = gate
-    application[BODIES] = bodies
-    for route in routes:
-        application.router.add_route(route.method, route.path, gate.guard(route))
-    # A body is evidence: it is taken apart by ingest, under its limits, and by nothing before it.
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        auto_decompress=False,
-        shutdown_timeout=DRAIN_SECONDS,
-        logger=HttpLog(doors),
-    )
-    await runner.setup()
-    try:
-        yield runner
-    finally:
-        await runner.cleanup()
-
-
-STATED = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-
-
-@web.middleware
-async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every refusal as a problem document."""
-    try:
-        return await handler(request)
-    except Problem as problem:
-        return _answered(problem)
-    except (BrokenInvariantError, CorruptStore) as error:
-        return _answered(Problem("internal", str(error)))
-    except web.HTTPException as error:
-        if error.status not in STATED:
-            raise
-        response = _answered(Problem(STATED[error.status], error.reason))
-        with contextlib.suppress(KeyError):
-            response.headers["Allow"] = error.headers["Allow"]
-        return response
-
-
-def _answered(problem: Problem) -> web.Response:
-    response = web.json_response(
-        problem.document(), status=problem.status, content_type=PROBLEM_TYPE
-    )
-    if problem.retry_after_seconds is not None:
-        response.headers["Retry-After"] = str(problem.retry_after_seconds)
-    return response
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251

@@ -16,12 +16,12 @@ from agent.command_poller import seal_poll
 from agent.probe.cpu import CpuEngine
 from collector.api.access import GATE, Gate
 from collector.api.challenges import ANSWERS_BYTES, ChallengeApi
-from collector.app import problems
 from collector.challenges.attempts import Challenges, Subject
 from collector.challenges.command_queue import PollAuthenticator
 from collector.challenges.exchange import VerifierClocks
 from collector.log.commits import overloaded
 from collector.log.keys import KeyRing, NodeKey
+from collector.serving import problems
 from collector.storage.store import CorruptStore
 from tests.collector.answering import Prober
 from tests.collector.building import Agent, enrolled

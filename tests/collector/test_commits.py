@@ -12,7 +12,6 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from collector.api.contracts import ContractAddition
 from collector.api.health import HealthApi
-from collector.app import problems
 from collector.judging import follower
 from collector.judging.follower import HELD_SAMPLES, LogFollower
 from collector.judging.live import LiveFleet
@@ -23,6 +22,7 @@ from collector.log.ingest import Ingest, Limits
 from collector.log.keys import KeyRing
 from collector.log.own_keys import OwnKeys
 from collector.log.ticks import SystemClocks, TickClock
+from collector.serving import problems
 from collector.storage.embedded import create_store, open_embedded
 from collector.storage.store import ChainKey, Store, StoreFull, StoreInfo
 from tests.collector.building import CONTRACT, Agent, enrolled

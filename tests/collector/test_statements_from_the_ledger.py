@@ -15,10 +15,10 @@ from aiohttp.test_utils import make_mocked_request
 
 from collector.api import status
 from collector.api.exposition import Exposition
-from collector.app import problems
 from collector.judging.live import LiveFleet
 from collector.judging.statements import StatementRequest, Statements, load_book, newest_uses
 from collector.judging.writer import LedgerWriter
+from collector.serving import problems
 from collector.storage.store import Store
 from tests.collector.building import make_store, opened
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text

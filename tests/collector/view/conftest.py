@@ -25,9 +25,9 @@ from collector.api.exposition import Exposition, Sample
 from collector.api.guesses import Guesses
 from collector.api.routes import described
 from collector.api.sessions import Sessions
-from collector.app import problems
 from collector.judging.claimable import Account
 from collector.judging.current_figures import Figures
+from collector.serving import problems
 from collector.storage.store import FindingPage, StoreInfo
 from collector.web.device_plots import DevicePlots
 from collector.web.login import LoginPage

@@ -9,8 +9,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from collector.api.access import GATE, Gate, granted, token_hash
-from collector.app import problems
 from collector.log.keys import load_keys
+from collector.serving import problems
 from collector.storage.store import Store
 from collector.web.log_pages import LogPages, LogSource
 from collector.web.shell import Shell
