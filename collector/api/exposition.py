@@ -15,7 +15,7 @@ from collector.api import status
 from collector.judging.live import Fleet
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import EXPORTED, ExportedReading, Metric
-from weighbridge.judge.counts import contradicted, gpu_state, unheard
+from weighbridge.judge.counts import unheard
 from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import Attestation, NodeState, Proof
@@ -134,9 +134,9 @@ class Exposition:
         keys = self._shards.keys(number)
         if keys is None:
             return None
-        families = Families(metrics.GPU_METRICS)
+        families, disputed = Families(metrics.GPU_METRICS), status.disputes(self.fleet)
         async for node, own in _sliced(_by_node(keys).items()):
-            _gpus(families, self.fleet.observers(node), own, self._shards)
+            _gpus(families, status.judged_gpus(self.fleet, node, disputed), own, self._shards)
         return families.text()
 
     async def paths(self) -> list[str]:
@@ -198,15 +198,14 @@ def _driver(families: Families, node: str, driver: Facts) -> None:
 
 
 def _gpus(
-    families: Families, observers: Sequence[NodeState], keys: Sequence[Key], shards: "Shards"
+    families: Families, judged: status.JudgedGpus, keys: Sequence[Key], shards: "Shards"
 ) -> None:
     """All samples of some GPUs of one node. Of a silent node only who they are and that their state is unknown."""
-    node, found = next(iter(observers), None), contradicted(observers)
+    node = next(iter(judged.observers), None)
     for key in keys:
         for contract in shards.contracts(key):
             families.add(metrics.GPU_CONTRACT_INFO, (*key, contract), 1)
-        state = gpu_state(observers, key[1], found)
-        families.add(metrics.GPU_STATE, (*key, state), shards.slots(key))
+        families.add(metrics.GPU_STATE, (*key, judged.state(key[1])), shards.slots(key))
         if node is not None:
             _identity(families, key, node.view)
             _proof(families, key, node.proofs.get(key[1]))

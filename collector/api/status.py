@@ -5,7 +5,7 @@ Times are integer microseconds of UTC, shares are exact fractions as text (`719/
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,7 +16,14 @@ from weighbridge.catalogue.findings import Said, meaning, reason_said
 from weighbridge.contract import Contract, expanded, explain
 from weighbridge.judge.attestation_findings import LEVEL
 from weighbridge.judge.checks import Severity
-from weighbridge.judge.counts import OK, contradicted, gpu_state, states_now, unheard
+from weighbridge.judge.counts import (
+    OK,
+    contested,
+    contradicted,
+    gpu_state,
+    states_now,
+    unheard,
+)
 from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.ledger import TOGETHER, Finding, State
 from weighbridge.judge.node_state import NodeState
@@ -26,6 +33,9 @@ from weighbridge.wire.driver_words import uncounted, uncounted_in_words
 from weighbridge.wire.report import Reason
 
 Json = dict[str, Any]
+Disputed = Callable[[str], Collection[tuple[str, str]]]
+"""The nodes and devices of a contract that another place shows too."""
+
 SLICE = 64
 """GPUs that are told of before the event loop gets its turn."""
 
@@ -194,12 +204,14 @@ def slots(version: Contract) -> int:
     return min(resource.per_node for resource in version.resources)
 
 
-def assigned_node(fleet: Fleet, contract_name: str, node_name: str) -> Json:
+def assigned_node(
+    fleet: Fleet, contract_name: str, node_name: str, disputed: Disputed | None = None
+) -> Json:
     """A node as one contract sees it: when it was heard, and its assigned GPUs alone."""
     node = fleet.nodes.get(node_name)
     devices = fleet.assignments(contract_name)[node_name]
     uuids = assigned_gpus(fleet.contracts[contract_name], node, devices)
-    judged = judged_gpus(fleet, node_name)
+    judged = judged_gpus(fleet, node_name, disputed)
     known = [gpu(fleet, node_name, uuid, judged) for uuid in uuids if uuid]
     vacant = uuids.count("")
     if vacant:
@@ -209,10 +221,10 @@ def assigned_node(fleet: Fleet, contract_name: str, node_name: str) -> Json:
 
 async def assigned_nodes(fleet: Fleet, contract_name: str, names: Sequence[str]) -> list[Json]:
     """These nodes, those that are assigned by the time their turn comes; everything else gets its turn in between."""
-    found = []
+    found, disputed = [], disputes(fleet)
     for name in names:
         if name in fleet.assignments(contract_name):
-            found.append(assigned_node(fleet, contract_name, name))
+            found.append(assigned_node(fleet, contract_name, name, disputed))
         await asyncio.sleep(0)
     return found
 
@@ -225,15 +237,21 @@ def gpu(fleet: Fleet, node_name: str, uuid: str, judged: JudgedGpus) -> Json:
     return {"gpu": uuid, "state": judged.state(uuid), "name": name}
 
 
-def judged_gpus(fleet: Fleet, node_name: str) -> JudgedGpus:
+def disputes(fleet: Fleet) -> Disputed:
+    """Of each contract, looked for once: for who asks of many nodes."""
+    return cache(lambda contract: contested(fleet.findings(contract)))
+
+
+def judged_gpus(fleet: Fleet, node_name: str, disputed: Disputed | None = None) -> JudgedGpus:
     """How the GPUs of a node are judged now, for who asks of many of them."""
+    disputed = disputes(fleet) if disputed is None else disputed
     observers, now_us = fleet.observers(node_name), fleet.now_us
     slots: dict[str, dict[str, State]] = {}
     for chain in (observer.newest for observer in observers):
         for name, track in () if chain is None else chain.tracks.items():
             slots.setdefault(name, {}).update(dict.fromkeys(track.slots, State.UNKNOWN))
     for name, filled in slots.items():
-        filled.update(states_now(name, observers, fleet.findings(name), now_us))
+        filled.update(states_now(name, observers, disputed(name), now_us))
     return JudgedGpus(observers, contradicted(observers), list(slots.values()))
 
 

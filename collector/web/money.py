@@ -13,7 +13,7 @@ from weighbridge.settlement.worth import totals
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
+class CreditSums:
     """Of one contract, in one currency, as of an instant: credits that the period under way has earned, `lowest` to
     `highest`, and what can be claimed of earlier periods (`open`), the first of it until `deadline_us`."""
 
@@ -26,13 +26,13 @@ class Worth:
     as_of_us: int
 
 
-def worth_of(account: Account | None) -> Worth | None:
+def worth_of(account: Account | None) -> CreditSums | None:
     """None where nothing was worked out yet, or no period is under way."""
     if account is None or account.running is None:
         return None
     statement, left, bounds = account.running, account.open, account.earned
     deadline = left[0].deadline if left else None
-    return Worth(
+    return CreditSums(
         statement.period,
         statement.currency,
         bounds["low"],
@@ -43,7 +43,7 @@ def worth_of(account: Account | None) -> Worth | None:
     )
 
 
-def told(worth: Worth, language: Language) -> Mapping[str, str]:
+def told(worth: CreditSums, language: Language) -> Mapping[str, str]:
     """`earned`, `at_stake` and `open` as people write them."""
     low, high = (amount(bound, worth.currency, language) for bound in (worth.lowest, worth.highest))
     return {
@@ -53,17 +53,17 @@ def told(worth: Worth, language: Language) -> Mapping[str, str]:
     }
 
 
-def together(worths: Iterable[Worth]) -> list[Worth]:
+def together(worths: Iterable[CreditSums]) -> list[CreditSums]:
     """Of many contracts, by currency: as old as the oldest, and to be claimed by the first deadline."""
-    found: dict[str, list[Worth]] = {}
+    found: dict[str, list[CreditSums]] = {}
     for one in worths:
         found.setdefault(one.currency, []).append(one)
     return [_sum(code, found[code]) for code in sorted(found)]
 
 
-def _sum(currency: str, worths: list[Worth]) -> Worth:
+def _sum(currency: str, worths: list[CreditSums]) -> CreditSums:
     deadlines = [one.deadline_us for one in worths if one.deadline_us is not None]
-    return Worth(
+    return CreditSums(
         "",
         currency,
         sum((one.lowest for one in worths), Decimal(0)),

@@ -15,7 +15,7 @@ from collector.documents.words import Language
 from collector.judging.claimable import Account
 from collector.judging.live import Fleet
 from collector.web.listing import FINDINGS_SHOWN, next_page, worst_first
-from collector.web.money import Worth, together, told, worth_of
+from collector.web.money import CreditSums, together, told, worth_of
 from collector.web.shell import Shell, language_of
 from weighbridge.verdict import WORST_FIRST, Verdict
 from weighbridge.wire.problems import Problem
@@ -41,7 +41,7 @@ class Line:
     """A contract as `status` tells it, and what it is worth."""
 
     row: status.Json
-    worth: Worth | None
+    worth: CreditSums | None
 
     @property
     def name(self) -> str:
@@ -63,7 +63,7 @@ SORTS: Mapping[str, Callable[[Line], Key]] = {
 """Each puts first what somebody who chose it looks for: a list goes on behind the key that it gives."""
 
 
-def _deadline_us(worth: Worth | None) -> int:
+def _deadline_us(worth: CreditSums | None) -> int:
     return NEVER_US if worth is None or worth.deadline_us is None else worth.deadline_us
 
 
@@ -139,7 +139,7 @@ def _money(lines: Iterable[Line], language: Language) -> list[status.Json]:
     return [_worth(one, language) for one in together(one.worth for one in lines if one.worth)]
 
 
-def _worth(worth: Worth, language: Language) -> status.Json:
+def _worth(worth: CreditSums, language: Language) -> status.Json:
     return {
         "period": worth.period,
         "currency": worth.currency,

@@ -52,33 +52,36 @@ def counts(
     now_us: int,
 ) -> Counts:
     """`nodes`: of each that is assigned to the contract, its observers; `findings`: of the contract, open."""
-    contested = _contested(findings)
+    disputed = contested(findings)
     contracted = sum(resource.nodes * resource.per_node for resource in contract.resources)
     reporting = healthy = working = 0
     for observers in nodes:
         for slot in _slots(contract.contract_id, observers, now_us):
             answering_now = [one for one in slot if one.answers]
             reporting += bool(answering_now)
-            healthy += _state(slot, contested, now_us) is State.UP
+            healthy += _state(slot, disputed, now_us) is State.UP
             working += any(in_use(one.observer.view, one.device) for one in answering_now)
     return Counts(contracted, reporting, healthy, working)
 
 
 def states_now(
-    contract: str, observers: Iterable[NodeState], findings: Iterable[Finding], now_us: int
+    contract: str,
+    observers: Iterable[NodeState],
+    disputed: Collection[tuple[str, str]],
+    now_us: int,
 ) -> dict[str, State]:
     """Of a node's devices that fill slots of a contract, the state that `counts` sees there: healthy is UP alone. Those
-    of which nothing is known now are not named. `findings`: of the contract, open."""
-    contested = _contested(findings)
+    of which nothing is known now are not named. `disputed`: what `contested` says of the contract's findings."""
     found: dict[str, State] = {}
     for slot in _slots(contract, observers, now_us):
-        state = _state(slot, contested, now_us)
+        state = _state(slot, disputed, now_us)
         for one in slot:
             found[one.device] = min(state, found.get(one.device, state), key=TOGETHER.index)
     return found
 
 
-def _contested(findings: Iterable[Finding]) -> Collection[tuple[str, str]]:
+def contested(findings: Iterable[Finding]) -> Collection[tuple[str, str]]:
+    """The nodes and devices of which it is found, openly, that another place shows the device too."""
     return {(one.node, one.device) for one in findings if one.code == DUPLICATE}
 
 
@@ -95,9 +98,9 @@ def _slots(contract: str, observers: Iterable[NodeState], now_us: int) -> Iterab
     return slots.values()
 
 
-def _state(slot: list[_Seen], contested: Collection[tuple[str, str]], now_us: int) -> State:
+def _state(slot: list[_Seen], elsewhere: Collection[tuple[str, str]], now_us: int) -> State:
     """What the words of the sides come to, by the rule of statements; a word alone, in no doubt, is that."""
-    disputed = bool(contested) and any((one.observer.node, one.device) in contested for one in slot)
+    disputed = bool(elsewhere) and any((one.observer.node, one.device) in elsewhere for one in slot)
     if len(slot) == 1 and not disputed and slot[0].observer.shared is None:
         return slot[0].state
     instant = (now_us - 1, now_us)

@@ -18,6 +18,7 @@ from prometheus_client.samples import Sample
 
 from collector.api import exposition
 from collector.api.exposition import GPUS_PER_SHARD, MAX_LINES, Exposition, Families
+from tests.collector.view.conftest import finding
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.readings import OF_GPUS, READINGS, Kind
 from weighbridge.judge.ledger import State
@@ -144,6 +145,15 @@ async def test_a_gpu_of_which_the_sides_say_different_things_is_shown_by_neither
         ("a1", "GPU-2", "lost"),
         ("a1", "", "missing"),
     }
+
+
+async def test_the_state_of_a_gpu_is_that_of_the_counts_and_the_pages(
+    fleet: Any, pages: Exposition
+) -> None:
+    """A device that another place shows too is healthy in neither."""
+    fleet.found = [finding("alpha", "a1", "GPU-1", "duplicate_device")]
+    states = values(await shard(pages), "weighbridge_gpu_state", "node", "uuid", "state")
+    assert ("a1", "GPU-1", "contested") in states
 
 
 async def test_every_gpu_has_one_state_and_a_missing_one_too(pages: Exposition) -> None:
