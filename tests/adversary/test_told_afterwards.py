@@ -128,6 +128,17 @@ def test_a_story_that_comes_late_is_worth_what_the_contract_says_and_is_named(
     assert found.late == LateEvidence(late, 2 * LATE_S, (NOTHING, NOTHING), refused[unknown])
 
 
+def test_what_late_evidence_is_worth_does_not_wait_for_the_day_on_which_claims_open() -> None:
+    """Nothing is claimed, and nothing can be yet: the amounts are those of a claim that came."""
+    claim = "claim: {required: true, opens_day: 60, deadline_days: 90}\n"
+    field = Outage("down", f"evidence: {{late: counted}}\n{claim}").live(0, FROM_S + STEP_S)
+    field.silent(FROM_S + STEP_S, UNTIL_S).spooled(FROM_S + STEP_S, UNTIL_S)
+    found = field.live(UNTIL_S, REST_S).statement()
+    assert amounts(found) == (NOTHING, NOTHING)
+    refused = (AT_STAKE, AT_STAKE)
+    assert found.late == LateEvidence("counted", 2 * LATE_S, (NOTHING, NOTHING), refused)
+
+
 @pytest.mark.parametrize(
     ("late", "lowest", "highest"),
     [("counted", "24.86", "24.86"), ("held", NOTHING, AT_STAKE), ("refused", NOTHING, AT_STAKE)],

@@ -23,5 +23,6 @@ async def test_the_longest_time_is_drawn_whose_rows_are_not_too_many(
     now_us, (*_, hour_us, _, _) = fleet.now_us, WINDOWS_US
     rows = [row(now_us - WINDOWS_US[-1] + 1), row(now_us - hour_us), row(now_us - 1)]
     monkeypatch.setattr(fleet, "open_rows", lambda *_: [])
-    found = await listing.lately(fleet, ScriptedLedger(rows), "alpha", None)
+    ledger: Any = ScriptedLedger(rows)
+    found = await listing.lately(fleet, ledger, "alpha", None)
     assert found == rows[1 - more :]
