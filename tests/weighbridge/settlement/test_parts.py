@@ -1,8 +1,11 @@
 """What a contract has once for a period is there once, though an amendment splits the period into parts."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.weighbridge.scripted import holders
 from tests.weighbridge.settlement.test_statement import (
@@ -14,14 +17,16 @@ from tests.weighbridge.settlement.test_statement import (
     SECOND,
     START,
     TERMS,
+    ledgers,
     row,
     version,
     whole_month,
 )
-from weighbridge.judge.ledger import State
+from weighbridge.judge.ledger import Row, State
 from weighbridge.judge.slot_history import Holder
 from weighbridge.settlement.case import Notices
 from weighbridge.settlement.draft import draft
+from weighbridge.settlement.invoice import invoice_of
 from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.statement import Statement
 
@@ -180,3 +185,29 @@ def test_an_hour_that_an_amendment_cuts_is_free_once(from_s: int, to_s: int, hou
     down = row("n1", 0, edge - START + from_s, edge - START + to_s, State.DOWN)
     found = draft(versions, holders(NODES), whole_month(down), Notices(), PERIOD, FINAL_US)
     assert found.highest == f"{7 * hours}.00"
+
+
+PRICED = {"pricing": [{"unit": "gpu_hour", "price": "2.5"}]}
+
+
+@settings(max_examples=10, deadline=None)
+@given(ledgers(), st.integers(1, PERIOD.seconds - 1))
+def test_an_amendment_that_changes_nothing_changes_no_seconds_and_no_invoice(
+    rows: list[Row], cut: int
+) -> None:
+    """Of outages; time that is held may be one outage in a month and two in its parts."""
+    known = [one for one in rows if one.state not in (State.UNKNOWN, State.CONTESTED)]
+    rows, edge = whole_month(*known), START + cut
+    amendment = {"version": "2", "supersedes": "1", "effective": instant_text(edge)}
+    parts = [version(TERMS, until_s=edge, **PRICED), version(TERMS, edge, **PRICED | amendment)]
+    whole, cut_up = (
+        draft(versions, holders(NODES), rows, Notices(), PERIOD, FINAL_US)
+        for versions in ([version(TERMS, **PRICED)], parts)
+    )
+    assert [len(one.parts) for one in (whole, cut_up)] == [1, 2]
+    for unit in range(len(NODES)):
+        together = Counter[str]()
+        for part in cut_up.parts:
+            together.update(part.units[unit].seconds)
+        assert +together == +Counter(whole.parts[0].units[unit].seconds)
+    assert invoice_of(cut_up).sums["net"] == invoice_of(whole).sums["net"]
