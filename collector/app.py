@@ -49,6 +49,7 @@ from collector.judging.live import LiveFleet
 from collector.judging.portfolio import Audits
 from collector.judging.recent import RecentFleet
 from collector.judging.settled import Settled
+from collector.judging.settler import SettlingProcess
 from collector.judging.statements import Statements, load_book
 from collector.judging.writer import LedgerWriter
 from collector.log.anchor import AnchorFile, load_anchor
@@ -141,6 +142,7 @@ class Components:
     committing: asyncio.Task[None]
     challenges: Challenges
     questions: Questions
+    settler: SettlingProcess
     statements: Statements
     accounts: Accounts
     audits: Audits
@@ -219,10 +221,11 @@ async def _components(
         questions = Questions(
             committer, fleet, own.signer, challenges, verifying(config.attestation)
         )
-        statements = Statements(store, fleet, load_book(store.log, store.index))
+        settler = SettlingProcess(config.directory)
+        statements = Statements(fleet, load_book(store.log, store.index))
         committer.follow(statements.follow)
-        accounts = Accounts(statements, lambda: fleet.contracts)
-        settled = Settled(statements)
+        accounts = Accounts(statements, settler, lambda: fleet.contracts)
+        settled = Settled(statements, settler)
         rounds = Rounds(
             committer,
             config.directory / "published-head",
@@ -236,9 +239,10 @@ async def _components(
             committing,
             challenges,
             questions,
+            settler,
             statements,
             accounts,
-            Audits(store, statements, fleet),
+            Audits(store, statements, settler, fleet),
             settled,
             rounds,
             budgets,
@@ -249,6 +253,7 @@ async def _components(
             contextlib.aclosing(questions),
             contextlib.AsyncExitStack() as stack,
         ):
+            stack.callback(settler.close)
             stack.callback(settled.close)
             doors = Doors(most_connections(), time.monotonic)
             yield Components(config, store, own, clocks, *made, doors, Sessions(time.monotonic))
@@ -422,7 +427,7 @@ def _routes(
             ),
         ),
         Runbooks(),
-        NoticePages(shell, components.statements, committer),
+        NoticePages(shell, components.statements, components.settler, committer),
         LoginPage(
             shell, components.sessions, Guesses(time.monotonic), _provider(components.config)
         ),
@@ -447,7 +452,7 @@ def _own(components: Components, ingest: Ingest) -> Iterator[Sample]:
     if components.waiting is not None:
         yield from components.waiting.samples()
     yield metrics.CLOCK_OFFSET, (), components.committer.clock.off_us / 1_000_000
-    for contract, count in sorted(components.statements.broken.items()):
+    for contract, count in sorted(components.settler.broken.items()):
         yield metrics.STATEMENTS_BROKEN, (contract,), count
     for name, size in components.rounds.reached():
         yield metrics.LOG_COSIGNED, (name,), size
@@ -499,10 +504,16 @@ def _log_source(components: Components) -> LogSource:
 def _settlement_api(components: Components) -> SettlementApi:
     statements, ring = components.statements, components.committer.ring
     handover = Handover(
-        components.store, components.config.directory, statements, components.fleet, ring
+        components.store,
+        components.config.directory,
+        statements,
+        components.settler,
+        components.fleet,
+        ring,
     )
     return SettlementApi(
         statements,
+        components.settler,
         components.accounts,
         handover,
         components.audits,

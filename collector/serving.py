@@ -20,6 +20,8 @@ from collector.api.routes import Handler, Route
 from collector.api.sessions import Sessions
 from collector.background import beside
 from collector.config import CollectorConfig
+from collector.documents.handover_process import HandoverError
+from collector.judging.settler import SettlingError
 from collector.storage.store import CorruptStore
 from collector.tls import ServerCertificate
 from weighbridge.settlement.invariants import BrokenInvariantError
@@ -183,6 +185,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return _answered(problem)
     except (BrokenInvariantError, CorruptStore) as error:
         return _answered(Problem("internal", str(error)))
+    except (HandoverError, SettlingError) as error:
+        return _answered(Problem("overloaded", str(error)))
     except web.HTTPException as error:
         if error.status not in STATED:
             raise

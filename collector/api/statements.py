@@ -11,14 +11,14 @@ from aiohttp import web
 from collector.api.access import viewer
 from collector.api.administration import Submit
 from collector.api.routes import Access, Route
-from collector.documents.claim_letter import ClaimLetter
-from collector.documents.formats import FORMATS
+from collector.documents.claim_letter import ClaimLetter, letter_of
+from collector.documents.formats import FORMATS, made_and_rendered
 from collector.documents.handover import Handover
-from collector.documents.handover_process import HandoverError
 from collector.documents.layouts import Document, UnrenderableError
 from collector.documents.words import LANGUAGES, Language
 from collector.judging.claimable import Accounts
 from collector.judging.portfolio import Audits
+from collector.judging.settler import Job, Settler
 from collector.judging.statements import (
     StatementError,
     StatementRequest,
@@ -42,6 +42,7 @@ class SettlementApi:
     def __init__(
         self,
         statements: Statements,
+        settler: Settler,
         accounts: Accounts,
         handover: Handover,
         audits: Audits,
@@ -54,6 +55,7 @@ class SettlementApi:
         self._accounts = accounts
         self._handover = handover
         self._statements = statements
+        self._settler = settler
         self._submit = submit
 
     def routes(self) -> tuple[Route, ...]:
@@ -135,7 +137,7 @@ class SettlementApi:
         except StatementError as error:
             raise Problem("malformed", str(error)) from error
         times = (start_s * MICROSECONDS, as_of_s * MICROSECONDS)
-        rows = await self._statements.apart(partial(self._statements.contested, contract, *times))
+        rows = await self._settler.made(self._statements.contested(contract, *times))
         return web.json_response({"items": [asdict(row) for row in rows], "after": None})
 
     async def claims(self, request: web.Request) -> web.Response:
@@ -148,11 +150,12 @@ class SettlementApi:
         return web.json_response({"items": [asdict(one) for one in found], "after": None})
 
     async def statement(self, request: web.Request) -> web.Response:
-        return await self._answered(request, self.statement_of)
+        """Settled and rendered apart, so that the collector never holds the whole of a large one."""
+        return await self._settled(request, self._asked(request).statement)
 
     async def letter(self, request: web.Request) -> web.Response:
         """Answers with the claim, to be signed and sent; filing it is a notice."""
-        return await self._answered(request, self.letter_of)
+        return await self._settled(request, partial(letter_of, self._asked(request), *self._head()))
 
     async def delivery(self, request: web.Request) -> web.Response:
         """Made from the log by a process apart, one at a time."""
@@ -164,12 +167,11 @@ class SettlementApi:
 
     async def statement_of(self, request: web.Request) -> Statement:
         """The statement that a request names. Raises Problem."""
-        return (await self._drafted(request))[1]
+        return await self._settler.made(self._asked(request).statement)
 
     async def letter_of(self, request: web.Request) -> ClaimLetter:
         """The letter that a request names. Raises Problem."""
-        _, statement = await self._drafted(request)
-        return ClaimLetter(statement, *self._head())
+        return await self._settler.made(partial(letter_of, self._asked(request), *self._head()))
 
     async def note_of(self, request: web.Request) -> DeliveryNote:
         """The delivery note that a request names. Raises Problem."""
@@ -206,6 +208,14 @@ class SettlementApi:
         name, language = _format(request), _language(request)
         return await _rendered(name, await make(request), language)
 
+    async def _settled(self, request: web.Request, make: Job[Document]) -> web.Response:
+        name, language = _format(request), _language(request)
+        try:
+            body = await self._settler.made(partial(made_and_rendered, make, name, language))
+        except UnrenderableError as error:
+            raise Problem("malformed", str(error)) from error
+        return _file(name, body)
+
     def _seen(self, request: web.Request) -> str:
         """The contract, if whoever asks may see it. Raises Problem."""
         contract = request.match_info["contract"]
@@ -215,7 +225,8 @@ class SettlementApi:
 
     async def issue(self, request: web.Request) -> web.Response:
         """Enters the statement in the log as issued, then answers with it."""
-        asked, statement = await self._drafted(request)
+        asked = self._asked(request)
+        statement = await self._settler.made(asked.statement)
         issued = Issued(
             contract=statement.contract,
             period=statement.period,
@@ -232,14 +243,15 @@ class SettlementApi:
         await self._submit(EntryKind.STATEMENT, issued)
         return await _rendered("json", statement)
 
-    async def _drafted(self, request: web.Request) -> tuple[StatementRequest, Statement]:
+    def _asked(self, request: web.Request) -> StatementRequest:
+        """The statement that a request names, not yet settled. Raises Problem."""
         contract, label = self._seen(request), request.query.get("period")
         if label is None:
             raise Problem("malformed", "period is missing: a month such as 2026-10")
         with _refusals():
             asked = self._statements.ask(contract, label, _as_of_s(request))
             refuse_nothing(asked)
-        return asked, await self._statements.apart(asked.statement)
+        return asked
 
 
 @contextmanager
@@ -249,8 +261,6 @@ def _refusals() -> Iterator[None]:
         yield
     except StatementError as error:
         raise Problem("malformed", str(error)) from error
-    except HandoverError as error:
-        raise Problem("overloaded", str(error)) from error
 
 
 def _as_of_s(request: web.Request) -> int | None:
@@ -263,6 +273,10 @@ async def _rendered(name: str, document: Document, language: Language = "en") ->
         body = await asyncio.to_thread(FORMATS[name].render, document, language)
     except UnrenderableError as error:
         raise Problem("malformed", str(error)) from error
+    return _file(name, body)
+
+
+def _file(name: str, body: bytes) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": FORMATS[name].media_type})
 
 

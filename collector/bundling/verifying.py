@@ -494,7 +494,7 @@ class _Verifier:
         self._check_standing(told)
         try:
             asked = self._settling.ask(self._told.period, self._as_of_s)
-            again = asked.statement()
+            again = asked.statement(self._settling)
             reach = reach_of(asked)
         except (StatementError, UnnamedInstantError, BrokenInvariantError) as error:
             self._done.wrong("statement", str(error))

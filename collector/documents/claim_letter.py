@@ -10,6 +10,7 @@ from collector.documents.parts import outage_rows, unit_row
 from collector.documents.speaker import Speaker
 from collector.documents.statement import named, parties, signature_lines
 from collector.documents.words import Language
+from collector.judging.statements import Judged, StatementRequest
 from weighbridge.contract import Party
 from weighbridge.contract.scalars import MICROSECONDS, read_instant_us
 from weighbridge.document import Document
@@ -52,6 +53,11 @@ class ClaimLetter(Document):
                 for outage in unit.outages
             ],
         }
+
+
+def letter_of(asked: StatementRequest, head: str, log_key: str, store: Judged) -> ClaimLetter:
+    """The letter over a statement that is settled now: for a settler."""
+    return ClaimLetter(asked.statement(store), head, log_key)
 
 
 def is_past(deadline: str, as_of: str) -> bool:

@@ -7,6 +7,8 @@ from typing import Protocol
 from collector.documents import as_csv, as_text
 from collector.documents.layouts import Document, UnrenderableError
 from collector.documents.words import Language
+from collector.judging.settler import Job
+from collector.storage.store import JudgedStore
 
 
 class Renderer(Protocol):
@@ -33,6 +35,13 @@ class Format:
 
 def _json(document: Document, language: Language) -> bytes:  # noqa: ARG001 # one spelling
     return document.json().encode()
+
+
+def made_and_rendered(
+    make: Job[Document], name: str, language: Language, store: JudgedStore
+) -> bytes:
+    """The file of a document that is made now: for a settler. Raises UnrenderableError."""
+    return FORMATS[name].render(make(store), language)
 
 
 def _html() -> Renderer:

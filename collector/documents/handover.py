@@ -5,7 +5,7 @@ it is asked for.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,14 @@ from pydantic import TypeAdapter
 
 from collector.documents.handover_process import HandoverError, Task, made_apart
 from collector.judging.live import LiveFleet
-from collector.judging.statements import StatementError, Statements, newest_rows, not_known
+from collector.judging.settler import Settler
+from collector.judging.statements import (
+    Judged,
+    StatementError,
+    Statements,
+    newest_rows,
+    not_known,
+)
 from collector.log.keys import KeyRing
 from collector.storage.received import first_tick_after
 from collector.storage.store import Store
@@ -50,6 +57,7 @@ class Handover:
         store: Store,
         directory: Path,
         statements: Statements,
+        settler: Settler,
         fleet: LiveFleet,
         ring: KeyRing,
         make: Callable[[Task], Awaitable[bytes]] = made_apart,
@@ -57,6 +65,7 @@ class Handover:
         self._store = store
         self._directory = directory
         self._statements = statements
+        self._settler = settler
         self._fleet = fleet
         self._ring = ring
         self._make = make
@@ -65,7 +74,7 @@ class Handover:
 
     async def delivery(self, contract: str, as_of_s: int | None) -> DeliveryNote:
         """As known at the end of a second: by default the newest. Raises StatementError, HandoverError."""
-        inputs = await self._statements.apart(partial(self._delivery, contract, as_of_s))
+        inputs = await asyncio.to_thread(self._delivery, contract, as_of_s)
         return _NOTE.validate_json(await self._made(inputs))
 
     async def acceptance(
@@ -75,8 +84,11 @@ class Handover:
 
         Raises StatementError, HandoverError.
         """
-        inputs = await self._statements.apart(partial(self._acceptance, contract, window, as_of_s))
-        return _CERTIFICATE.validate_json(await self._made(inputs))
+        inputs = await asyncio.to_thread(self._acceptance, contract, window, as_of_s)
+        waiting = self._fleet.unwritten_rows(contract)
+        seated = partial(seated_by, contract, window, inputs.as_of_us, waiting)
+        filled_by = await self._settler.made(seated)
+        return _CERTIFICATE.validate_json(await self._made(replace(inputs, filled=filled_by)))
 
     def _delivery(self, contract: str, as_of_s: int | None) -> HandoverInputs:
         as_of_us = self._as_of_us(self._statements.newest_s if as_of_s is None else as_of_s)
@@ -107,8 +119,7 @@ class Handover:
         from_us, until_us = from_s * MICROSECONDS, until_s * MICROSECONDS
         read_us = from_us - max(INVENTORY_S * MICROSECONDS, longest_us + AHEAD_US)
         given = self._assigned(contract, contract_record, as_of_us, (from_us, until_us), read_us)
-        rows = self._rows(contract, from_us - HOUR_S * MICROSECONDS, until_us, as_of_us)
-        return replace(given, from_us=from_us, until_us=until_us, filled=filled(rows, from_us))
+        return replace(given, from_us=from_us, until_us=until_us)
 
     def _as_of_us(self, as_of_s: int) -> int:
         if as_of_s > self._statements.newest_s:
@@ -160,15 +171,6 @@ class Handover:
             seen=self._statements.book.seen_by(contract, as_of_us),
         )
 
-    def _rows(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> list[Row]:
-        written = self._store.ledger.rows(contract, start_us, end_us, as_of_us)
-        waiting = [
-            row
-            for row in self._fleet.unwritten_rows(contract)
-            if row.start_us < end_us and row.end_us > start_us
-        ]
-        return list(newest_rows(written, waiting, as_of_us))
-
     async def _made(self, inputs: HandoverInputs) -> bytes:
         if self._waiting >= MOST_WAITING:
             raise HandoverError("too many documents are asked for at once")
@@ -178,6 +180,17 @@ class Handover:
                 return await self._make(Task(str(self._directory), inputs))
         finally:
             self._waiting -= 1
+
+
+def seated_by(
+    contract: str, window: tuple[int, int], as_of_us: int, waiting: Sequence[Row], store: Judged
+) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+    """Who sat where in a window, by the rows from an hour before it: for a settler."""
+    from_us, until_us = (edge_s * MICROSECONDS for edge_s in window)
+    start_us = from_us - HOUR_S * MICROSECONDS
+    written = store.ledger.rows(contract, start_us, until_us, as_of_us)
+    due = [row for row in waiting if row.start_us < until_us and row.end_us > start_us]
+    return filled(newest_rows(written, due, as_of_us), from_us)
 
 
 def filled(rows: Iterable[Row], from_us: int) -> Mapping[str, tuple[tuple[str, ...], ...]]:

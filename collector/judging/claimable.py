@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from collector.background import beside
+from collector.judging.settler import Settler
 from collector.judging.statements import StatementError, Statements, instant
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import Metric
@@ -50,9 +51,13 @@ class Accounts:
     """Of all contracts, as they were worked out last."""
 
     def __init__(
-        self, statements: Statements, contracts: Callable[[], Mapping[str, Contract]]
+        self,
+        statements: Statements,
+        settler: Settler,
+        contracts: Callable[[], Mapping[str, Contract]],
     ) -> None:
         self._statements = statements
+        self._settler = settler
         self._contracts = contracts
         self._known: dict[str, Account] = {}
 
@@ -74,7 +79,7 @@ class Accounts:
         found: list[Claimable] = []
         for label in self._ended(self._contracts()[name]):
             asked = self._statements.ask(name, label)
-            found += claimable(await self._statements.apart(asked.bare))
+            found += claimable(await self._settler.made(asked.bare))
         return found
 
     async def _worked_out(self, name: str) -> Account:
@@ -82,7 +87,7 @@ class Accounts:
         running, to_next = None, None
         for period in periods_within(contract.billed_by, contract, now_s, now_s + 1):
             asked = self._statements.ask(name, period.label)
-            running = await self._statements.apart(asked.bare)
+            running = await self._settler.made(asked.bare)
             to_next = to_next_tier_s(contract, running)
         sums = {} if running is None else earned(running)
         return Account(running, sums, await self.claims(name), to_next, now_s)

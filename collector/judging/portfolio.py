@@ -1,7 +1,7 @@
 """The portfolio as a log and its ledger had it at an instant: what an audit reads, put together.
 
 What the loop holds (book, fleet) is asked for contract by contract, so that it is not held up; what is long, the ledger
-and the statements of the months, in a thread. A month whose statement can change no more is kept.
+and the statements of the months, is read and settled apart. A month whose statement can change no more is kept.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import partial
 
 from collector.judging.live import LiveFleet
+from collector.judging.settler import Settler
 from collector.judging.statements import (
     StatementError,
     StatementRequest,
@@ -19,7 +20,7 @@ from collector.judging.statements import (
     newest_uses,
 )
 from collector.storage.received import tick_before_us
-from collector.storage.store import EntryIndex, EvidenceLog, Ledger, Store
+from collector.storage.store import EntryIndex, EvidenceLog, JudgedStore, Ledger, Store
 from weighbridge.audit.auditing import Audit, audit
 from weighbridge.audit.portfolio import (
     DAY_US,
@@ -70,7 +71,7 @@ class Holdings:
     entries: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     stays: defaultdict[str, list[Stay]] = field(default_factory=lambda: defaultdict(list))
     parties: defaultdict[str, defaultdict[str, list[str]]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+        default_factory=lambda: defaultdict(partial(defaultdict, list))
     )
     keys: list[AgentKey] = field(default_factory=list)
 
@@ -122,22 +123,29 @@ def holdings(log: EvidenceLog, index: EntryIndex, as_of_us: int) -> Holdings:
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
-    """What the loop knows of a contract, and the months whose statements are to be made. `due`, `due_uses`: what the
-    ledger did not have yet."""
+    """What is known of a contract before its ledger is read, and the months whose statements are to be made. `due`,
+    `due_uses`: what the ledger did not have yet."""
 
     contract_record: ContractRecord
     months: Sequence[Month | tuple[Period, StatementRequest]]
     due: Sequence[Row]
     due_uses: Sequence[Use]
 
+    @property
+    def name(self) -> str:
+        return self.contract_record.newest.contract_id
+
 
 class Audits:
     """Over one store, one at a time. The last is kept, and so are the months that can change no more."""
 
-    def __init__(self, store: Store, statements: Statements, fleet: LiveFleet) -> None:
+    def __init__(
+        self, store: Store, statements: Statements, settler: Settler, fleet: LiveFleet
+    ) -> None:
         self._fleet = fleet
         self._store = store
         self._statements = statements
+        self._settler = settler
         self._kept: dict[tuple[str, str], Month] = {}
         self._last: dict[tuple[frozenset[str], int], Audit] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -156,8 +164,23 @@ class Audits:
             for name in sorted(names):
                 asked += self._asked(name, as_of_us)
                 await asyncio.sleep(0)
-            self._last = {key: await self._statements.apart(partial(self._made, asked, as_of_us))}
-            return self._last[key]
+            held = await asyncio.to_thread(holdings, self._store.log, self._store.index, as_of_us)
+            leases = await self._settler.made(partial(_leases, asked, held, as_of_us))
+            for lease in asked:
+                self._keep(lease, leases[lease.name], as_of_us)
+            nodes = {stay.node for lease in leases.values() for stay in lease.stays}
+            keys = [one for one in held.keys if one.node in nodes]
+            portfolio = Portfolio(as_of_us, leases, keys)
+            made = await asyncio.to_thread(audit, portfolio, self._store.info.simulation)
+            self._last = {key: made}
+            return made
+
+    def _keep(self, asked: LeaseRequest, lease: Lease, as_of_us: int) -> None:
+        """The months whose cut-off is over."""
+        contract = asked.contract_record.newest
+        for one, month in zip(asked.months, lease.months, strict=True):
+            if not isinstance(one, Month) and cutoff_us(contract, one[0]) <= as_of_us:
+                self._kept[asked.name, month.label] = month
 
     def _asked(self, name: str, as_of_us: int) -> Iterator[LeaseRequest]:
         record = self._statements.book.record(name, as_of_us)
@@ -180,62 +203,50 @@ class Audits:
             else:
                 yield period, self._statements.ask(newest.contract_id, period.label, as_of_s)
 
-    def _made(self, asked: Sequence[LeaseRequest], as_of_us: int) -> Audit:
-        held = holdings(self._store.log, self._store.index, as_of_us)
-        leases = {
-            one.contract_record.newest.contract_id: self._lease(one, held, as_of_us)
-            for one in asked
-        }
-        nodes = {stay.node for lease in leases.values() for stay in lease.stays}
-        keys = [key for key in held.keys if key.node in nodes]
-        return audit(Portfolio(as_of_us, leases, keys), self._store.info.simulation)
 
-    def _lease(self, asked: LeaseRequest, held: Holdings, as_of_us: int) -> Lease:
-        record, ledger = asked.contract_record, self._store.ledger
-        name = record.newest.contract_id
-        events = record.notices((), as_of_us).events
-        start_s = start_of_s(record.newest, events, as_of_us // MICROSECONDS)
-        return Lease(
-            versions=record.versions,
-            entries=tuple(held.entries[name]),
-            stays=held.stays[name],
-            sightings=with_rows(ledger.sightings(name, as_of_us), asked.due, as_of_us),
-            told=list(_told(record)),
-            trials=list(_trials(record, ledger, as_of_us)),
-            arrivals=ledger.arrivals(name, LATE_US, as_of_us),
-            months=[self._month(name, one, as_of_us) for one in asked.months],
-            recent=self._recent(asked, as_of_us),
-            findings=list(_findings(ledger, name, as_of_us)),
-            proven_us=[
-                one.received_us
-                for one in record.proven
-                if proves_node(record.known_series, record.newest, one)
-            ],
-            party_keys=held.parties[name],
-            windows=list(_windows(record)),
-            service_us=None if start_s is None else start_s * MICROSECONDS,
-        )
+def _leases(
+    asked: Sequence[LeaseRequest], held: Holdings, as_of_us: int, store: JudgedStore
+) -> dict[str, Lease]:
+    return {one.name: _lease(one, held, as_of_us, store) for one in asked}
 
-    def _recent(self, asked: LeaseRequest, as_of_us: int) -> list[Use]:
-        name, since_us = asked.contract_record.newest.contract_id, as_of_us - RECENT_US
-        due = [
-            use
-            for use in asked.due_uses
-            if use.recorded_us <= as_of_us and since_us <= use.hour_us < as_of_us
-        ]
-        written = self._store.ledger.uses(name, since_us, as_of_us, as_of_us)
-        return list(newest_uses(written, due))
 
-    def _month(
-        self, name: str, asked: Month | tuple[Period, StatementRequest], as_of_us: int
-    ) -> Month:
-        if isinstance(asked, Month):
-            return asked
-        period, request = asked
-        month = month_of(request.bare(), period)
-        if cutoff_us(request.contract_record.newest, period) <= as_of_us:
-            self._kept[name, period.label] = month
-        return month
+def _lease(asked: LeaseRequest, held: Holdings, as_of_us: int, store: JudgedStore) -> Lease:
+    record, name, ledger = asked.contract_record, asked.name, store.ledger
+    events = record.notices((), as_of_us).events
+    start_s = start_of_s(record.newest, events, as_of_us // MICROSECONDS)
+    return Lease(
+        versions=record.versions,
+        entries=tuple(held.entries[name]),
+        stays=held.stays[name],
+        sightings=with_rows(ledger.sightings(name, as_of_us), asked.due, as_of_us),
+        told=list(_told(record)),
+        trials=list(_trials(record, ledger, as_of_us)),
+        arrivals=ledger.arrivals(name, LATE_US, as_of_us),
+        months=[
+            one if isinstance(one, Month) else month_of(one[1].bare(store), one[0])
+            for one in asked.months
+        ],
+        recent=_recent(asked, as_of_us, ledger),
+        findings=list(_findings(ledger, name, as_of_us)),
+        proven_us=[
+            one.received_us
+            for one in record.proven
+            if proves_node(record.known_series, record.newest, one)
+        ],
+        party_keys=held.parties[name],
+        windows=list(_windows(record)),
+        service_us=None if start_s is None else start_s * MICROSECONDS,
+    )
+
+
+def _recent(asked: LeaseRequest, as_of_us: int, ledger: Ledger) -> list[Use]:
+    since_us = as_of_us - RECENT_US
+    due = [
+        use
+        for use in asked.due_uses
+        if use.recorded_us <= as_of_us and since_us <= use.hour_us < as_of_us
+    ]
+    return list(newest_uses(ledger.uses(asked.name, since_us, as_of_us, as_of_us), due))
 
 
 def month_of(statement: Statement, period: Period) -> Month:

@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-from collector.judging.statements import StatementError, StatementRequest, Statements
+from collector.judging.settler import Settler
+from collector.judging.statements import (
+    Judged,
+    StatementError,
+    StatementRequest,
+    Statements,
+)
 from weighbridge.codes import Note
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.entries import (
@@ -230,8 +236,9 @@ def _spelled(value: object) -> str:
 class Previews:
     """Over the statements of one store."""
 
-    def __init__(self, statements: Statements) -> None:
+    def __init__(self, statements: Statements, settler: Settler) -> None:
         self._statements = statements
+        self._settler = settler
 
     async def of(self, notice: Notice) -> Preview:
         """What the notice, which its contract takes, would change if it were received now. Raises StatementError."""
@@ -243,9 +250,11 @@ class Previews:
         begun, coming = _by_now(touched(record, notice, as_of_s), as_of_s)
         periods = []
         for period in begun[-MOST_PERIODS:]:
-            both = (self._statements, supposed)
-            asked = [one.ask(notice.contract, period.label, as_of_s) for one in both]
-            periods.append(await self._statements.apart(partial(_compared, *asked)))
+            before, after = (
+                one.ask(notice.contract, period.label, as_of_s)
+                for one in (self._statements, supposed)
+            )
+            periods.append(await self._settler.made(partial(_compared, before, after)))
         return Preview(
             tuple(periods),
             tuple(remarks(record, notice, as_of_s, periods)),
@@ -254,9 +263,9 @@ class Previews:
         )
 
 
-def _compared(before: StatementRequest, after: StatementRequest) -> PeriodPreview:
+def _compared(before: StatementRequest, after: StatementRequest, store: Judged) -> PeriodPreview:
     """Without what was issued before: it would be the same on either side."""
-    return compared(*(replace(one, before=None).statement() for one in (before, after)))
+    return compared(*(replace(one, before=None).statement(store) for one in (before, after)))
 
 
 def _by_now(periods: Iterable[Period], now_s: int) -> tuple[list[Period], list[Period]]:

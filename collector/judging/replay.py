@@ -154,7 +154,8 @@ class Replay:
         """The statement by the replayed ledger. Call it after `run`. Raises StatementError."""
         fleet = LiveFleet(self._writer.judgement)
         book = load_book(self._log, self._index)
-        return Statements(self.store, fleet, book).ask(contract, period, self._as_of_s).statement()
+        asked = Statements(fleet, book).ask(contract, period, self._as_of_s)
+        return asked.statement(self.store)
 
     def holes(self) -> Iterator[Finding]:
         """Reports that chains must have had and that the log lacks. Call it after `run`."""

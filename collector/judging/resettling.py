@@ -107,12 +107,11 @@ class Resettling:
         judges.take_over(current(0))
         figures = Current(self.book, lambda *_: (), lambda *_: ())
         fleet = LiveFleet(Judgement(self._folds, figures, judges))
-        statements = Statements(self, fleet, self.book)
-        return statements.ask(self.ledger.contract, period, as_of_s)
+        return Statements(fleet, self.book).ask(self.ledger.contract, period, as_of_s)
 
     def statement(self, period: str, as_of_s: int) -> Statement:
         """By all that was folded. Raises StatementError, UnnamedInstantError."""
-        return self.ask(period, as_of_s).statement()
+        return self.ask(period, as_of_s).statement(self)
 
 
 def _overlaid(row: Row) -> tuple[str, str, int, int]:

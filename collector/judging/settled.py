@@ -9,11 +9,13 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
+from collector.judging.settler import Settler
 from collector.judging.statements import (
+    Judged,
     StatementError,
     StatementRequest,
     Statements,
@@ -82,10 +84,12 @@ class Settled:
     def __init__(
         self,
         statements: Statements,
+        settler: Settler,
         monotonic_s: Callable[[], float] = time.monotonic,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._statements = statements
+        self._settler = settler
         self._monotonic_s = monotonic_s
         self._patience_s = patience_s
         self._whole: OrderedDict[Key, Told] = OrderedDict()
@@ -148,12 +152,15 @@ class Settled:
         """None where it cannot be settled, which the log of the process says."""
         rests_on = self._statements.book.said(key[0], asked.as_of_us)
         try:
-            found = await self._statements.apart(partial(self._worked_out, asked, rests_on))
+            found, took_s = await self._settler.made(partial(_told, asked, rests_on))
         except Exception:
             logger.exception("%s of %s cannot be settled", key[1], key[0])
             return None
         finally:
             del self._coming[key]
+        rest_s = max(REST * took_s, FINAL_S if found.statement.final else UNDER_WAY_S)
+        brief = replace(found.brief, rests_until_s=self._monotonic_s() + rest_s)
+        found = Told(found.statement, brief)
         _keep(self._whole, key, found)
         _keep(self._brief, key, found.brief)
         while len(self._whole) > 1 and sum(map(_lines, self._whole.values())) > MOST_LINES:
@@ -161,29 +168,6 @@ class Settled:
         if len(self._brief) > MOST_BRIEF:
             self._brief.popitem(last=False)
         return found
-
-    def _worked_out(self, asked: StatementRequest, rests_on: tuple[int, ...]) -> Told:
-        begun_s = self._monotonic_s()
-        statement = asked.statement()
-        took_s = self._monotonic_s() - begun_s
-        rest_s = max(REST * took_s, FINAL_S if statement.final else UNDER_WAY_S)
-        brief = Brief(
-            label=statement.period,
-            start=statement.start,
-            end=statement.end,
-            as_of=statement.as_of,
-            final=statement.final,
-            flags=statement.flags,
-            standings=tuple(standings(statement)),
-            worth=worth(statement),
-            issued=None if asked.before is None else asked.before[0].digest,
-            confirmed=asked.confirmed,
-            answers=statement.answers,
-            payments=statement.payments,
-            rests_on=rests_on,
-            rests_until_s=begun_s + took_s + rest_s,
-        )
-        return Told(statement, brief)
 
     def _asked(self, key: Key) -> StatementRequest:
         asked = self._statements.ask(*key)
@@ -200,6 +184,29 @@ class Settled:
         return not lapsed and brief.rests_on == self._statements.book.said(
             contract, now_s * MICROSECONDS
         )
+
+
+def _told(asked: StatementRequest, rests_on: tuple[int, ...], store: Judged) -> tuple[Told, float]:
+    """For a settler: what is told, which rests nowhere yet, and how many seconds it took."""
+    begun_s = time.monotonic()
+    statement = asked.statement(store)
+    brief = Brief(
+        label=statement.period,
+        start=statement.start,
+        end=statement.end,
+        as_of=statement.as_of,
+        final=statement.final,
+        flags=statement.flags,
+        standings=tuple(standings(statement)),
+        worth=worth(statement),
+        issued=None if asked.before is None else asked.before[0].digest,
+        confirmed=asked.confirmed,
+        answers=statement.answers,
+        payments=statement.payments,
+        rests_on=rests_on,
+        rests_until_s=0,
+    )
+    return Told(statement, brief), time.monotonic() - begun_s
 
 
 def _keep(kept: OrderedDict[Key, Kept], key: Key, value: Kept) -> None:

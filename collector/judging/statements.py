@@ -5,16 +5,14 @@ and from whichever ledger was folded from the same log. Of a period under way it
 that grew, too, where that can be told: as of the newest instant, and as of one at which a statement was issued.
 """
 
-import asyncio
 import heapq
 import itertools
-import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import attrgetter
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from collector.judging.live import LiveFleet
 from collector.log.commits import CommittedEntry
@@ -30,7 +28,6 @@ from weighbridge.notices.confirming import Confirmed
 from weighbridge.settlement.answers import CLOSED, CONFIRMED, answered
 from weighbridge.settlement.case import cutoff_us, reach_us
 from weighbridge.settlement.draft import statement_of
-from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.limits import periods_before
 from weighbridge.settlement.longer_service import periods_since
 from weighbridge.settlement.payments import with_payments
@@ -40,8 +37,6 @@ from weighbridge.settlement.record import ToldEvent
 from weighbridge.settlement.restatement import since_issued
 from weighbridge.settlement.statement import AnswerLine, Statement
 
-logger = logging.getLogger("weighbridge.settling")
-Made = TypeVar("Made")
 PLACE = attrgetter("node", "slot", "device", "chain", "start_us")
 RECORDED = attrgetter("node", "slot", "device", "chain", "start_us", "recorded_us")
 
@@ -72,21 +67,20 @@ class Judged(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StatementRequest:
-    """A statement that was asked for. `due`, `due_uses`: what the ledger did not have yet; `before`: the one that was
-    issued last; `earlier`: those of the periods before that it looks back to; `reached`: of a period under way, how far
-    the chains had come. `broken`: counts, by contract, those that contradicted themselves: BrokenInvariantError is
-    raised, and nothing is handed out. `answers`: to claims; `closed_by`: why nothing that came later than this instant
-    changes it: both sides agreed, or silence confirmed it (`confirmed`). `paid`: what was told of payments, by
-    `paid_by_s`."""
+    """A statement that was asked for, with all that it needs but the ledger: data, which another process may settle.
+
+    `due`, `due_uses`: what the ledger did not have yet; `before`: the one that was issued last; `earlier`: those of the
+    periods before that it looks back to; `reached`: of a period under way, how far the chains had come. `answers`: to
+    claims; `closed_by`: why nothing that came later than this instant changes it: both sides agreed, or silence
+    confirmed it (`confirmed`). `paid`: what was told of payments, by `paid_by_s`.
+    """
 
     contract_record: ContractRecord
     period: Period
     as_of_us: int
     due: Sequence[Row]
-    store: Judged
     judged: JudgedBy
     due_uses: Sequence[Use]
-    broken: Counter[str]
     before: "tuple[Issued, StatementRequest] | None" = None
     earlier: "tuple[StatementRequest, ...]" = ()
     reached: tuple[Reached, ...] = ()
@@ -96,33 +90,28 @@ class StatementRequest:
     paid: tuple[ToldEvent, ...] = ()
     paid_by_s: int = 0
 
-    def statement(self) -> Statement:
-        """Reads the ledger and settles: the long part, which may run in a thread."""
-        drafted = self._drafted(earlier=[one.bare() for one in self.earlier])
+    def statement(self, store: Judged) -> Statement:
+        """Reads the ledger and settles: the long part. Raises BrokenInvariantError."""
+        drafted = self._drafted(store, earlier=[one.bare(store) for one in self.earlier])
         told = answered(drafted, self.answers, self.closed_by)
         found = with_payments(told, self.paid, self.paid_by_s)
         notes = [*found.notes, *self.contract_record.notes()]
         if self.before is not None:
             issued, before = self.before
-            notes += since_issued(issued, before.statement(), found)
+            notes += since_issued(issued, before.statement(store), found)
         notes += [] if self.confirmed is None else [self.confirmed.told()]
         return replace(found, notes=tuple(notes))
 
-    def bare(self) -> Statement:
+    def bare(self, store: Judged) -> Statement:
         """Of this period alone: without rights and limits that need several, and without what was said before."""
-        return self._drafted()
+        return self._drafted(store)
 
-    def _drafted(self, earlier: Sequence[Statement] | None = None) -> Statement:
-        case = self.contract_record.case(self._rows(), self.period, self.as_of_us, self._uses())
-        simulated = self.store.info.simulation
-        try:
-            return statement_of(case, simulated, earlier, self.judged, self._uses())
-        except BrokenInvariantError as error:
-            self.broken[error.contract] += 1
-            logger.critical("a statement contradicts itself, and is not handed out: %s", error)
-            raise
+    def _drafted(self, store: Judged, earlier: Sequence[Statement] | None = None) -> Statement:
+        rows, uses = self._rows(store.ledger), partial(self._uses, store.ledger)
+        case = self.contract_record.case(rows, self.period, self.as_of_us, uses())
+        return statement_of(case, store.info.simulation, earlier, self.judged, uses())
 
-    def _uses(self) -> Iterator[Use]:
+    def _uses(self, ledger: KnownRows) -> Iterator[Use]:
         start_us, end_us = (edge_s * MICROSECONDS for edge_s in self.period.interval_s)
         contract = self.contract_record.newest.contract_id
         as_of_us = min(self.as_of_us, self._cutoff_us)
@@ -131,58 +120,50 @@ class StatementRequest:
             for use in self.due_uses
             if use.recorded_us <= as_of_us and start_us <= use.hour_us < end_us
         ]
-        return newest_uses(self.store.ledger.uses(contract, start_us, end_us, as_of_us), due)
+        return newest_uses(ledger.uses(contract, start_us, end_us, as_of_us), due)
 
     @property
     def _cutoff_us(self) -> int:
         return cutoff_us(self.contract_record.newest, self.period)
 
-    def _rows(self) -> Iterator[Row]:
+    def _rows(self, ledger: KnownRows) -> Iterator[Row]:
         start_us, end_us = reach_us(self.contract_record.versions, self.period)
         contract = self.contract_record.newest.contract_id
-        written = self.store.ledger.rows(contract, start_us, end_us, self.as_of_us)
+        written = ledger.rows(contract, start_us, end_us, self.as_of_us)
         waiting = [row for row in self.due if row.start_us < end_us and row.end_us > start_us]
-        return newest_rows(written, [*waiting, *self._grown(waiting)], self.as_of_us)
+        return newest_rows(written, [*waiting, *self._grown(ledger, waiting)], self.as_of_us)
 
-    def _grown(self, waiting: Sequence[Row]) -> Iterator[Row]:
+    def _grown(self, ledger: KnownRows, waiting: Sequence[Row]) -> Iterator[Row]:
         """What was known of segments that grew at the instant."""
         if not self.reached:
             return
         contract, since_us = self.contract_record.newest.contract_id, self.as_of_us - GROWING_US
-        later = self.store.ledger.rows(contract, since_us, self.as_of_us)
+        later = ledger.rows(contract, since_us, self.as_of_us)
         yield from grown([*later, *waiting], self.reached, self.as_of_us)
 
 
 class Statements:
     """Follows the log for what the parties said, and drafts statements on demand."""
 
-    def __init__(self, store: Judged, fleet: LiveFleet, book: NoticeBook) -> None:
+    def __init__(self, fleet: LiveFleet, book: NoticeBook) -> None:
         """`book`: as the log has it by now."""
         self.book = book
-        self.broken: Counter[str] = Counter()
-        """Statements that contradicted themselves, by contract."""
-        self._store = store
         self._fleet = fleet
-        self._apart = ThreadPoolExecutor(1, thread_name_prefix="statements")
-
-    async def apart(self, make: Callable[[], Made]) -> Made:
-        """What `make` makes, in a thread and one after the other: the rows of one large contract fill much memory."""
-        return await asyncio.get_running_loop().run_in_executor(self._apart, make)
 
     def supposing(self, notice: Notice, received_us: int) -> "Statements":
         """As they would be if this had been heard at that instant, too; they follow nothing."""
-        return Statements(self._store, self._fleet, self.book.supposing(notice, received_us))
+        return Statements(self._fleet, self.book.supposing(notice, received_us))
 
     def follow(self, committed: Sequence[CommittedEntry]) -> None:
         """Folds the notices of a commit."""
         for one in committed:
             self.book.fold(one.entry, one.received_us)
 
-    def contested(self, contract: str, start_us: int, as_of_us: int) -> list[Row]:
+    def contested(
+        self, contract: str, start_us: int, as_of_us: int
+    ) -> Callable[[Judged], list[Row]]:
         """Time of its devices that was laid over its nodes' own since then, because another place held them too."""
-        known = self._store.ledger.rows(contract, start_us, as_of_us, as_of_us)
-        rows = newest_rows(known, self._fleet.open_rows(contract), as_of_us)
-        return [row for row in rows if row.chain == OVERLAY]
+        return partial(_contested, contract, start_us, as_of_us, self._fleet.open_rows(contract))
 
     @property
     def newest_s(self) -> int:
@@ -229,9 +210,7 @@ class Statements:
         due = self._fleet.open_rows(contract)
         judged = self._fleet.judged(reach_us(contract_record.versions, period)[0], as_of_us)
         uses = self._fleet.unwritten_uses(contract)
-        asked = StatementRequest(
-            contract_record, period, as_of_us, due, self._store, judged, uses, self.broken
-        )
+        asked = StatementRequest(contract_record, period, as_of_us, due, judged, uses)
         return replace(asked, reached=self._reached(contract_record, period, as_of_us))
 
     def _reached(
@@ -265,6 +244,13 @@ class Statements:
         contract, period = asked.contract_record.newest, asked.period
         for before in (*periods_before(contract, period), *periods_since(contract, period)):
             yield self._asked(contract.contract_id, before.label, asked.as_of_us)
+
+
+def _contested(
+    contract: str, start_us: int, as_of_us: int, waiting: Sequence[Row], store: Judged
+) -> list[Row]:
+    known = store.ledger.rows(contract, start_us, as_of_us, as_of_us)
+    return [row for row in newest_rows(known, waiting, as_of_us) if row.chain == OVERLAY]
 
 
 def not_known(contract: str, as_of_us: int) -> str:

@@ -13,16 +13,17 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from collector.storage.derived import open_derived, remove_derived
+from collector.storage.derived import open_derived, read_only, remove_derived
 from collector.storage.handed_out import MEND, RESTORE, HeadFile, replace_head
 from collector.storage.index import SqliteIndex
 from collector.storage.ledger import SqliteLedger
 from collector.storage.segments import Segments
 from collector.storage.store import (
     CorruptStore,
+    JudgedStore,
     StorageError,
     Store,
     StoreInfo,
@@ -219,6 +220,16 @@ def open_embedded(directory: Path, segment_bytes: int = SEGMENT_BYTES) -> Store:
         index.catch_up(log)
         undo.pop_all()
     return Store(info, log, index, SqliteLedger(engine))
+
+
+@contextmanager
+def judged_store(directory: Path) -> Iterator[JudgedStore]:
+    """Beside the process that has the store open: its ledger, as far as that was written. Raises StorageError."""
+    engine = read_only(directory / "index.sqlite")
+    try:
+        yield JudgedStore(read_info(directory), SqliteLedger(engine))
+    finally:
+        engine.dispose()
 
 
 def misnamed(directory: Path, head: Head | None) -> str | None:

@@ -261,3 +261,11 @@ class Store:
         self.index.close()
         self.ledger.close()
         self.log.close()
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedStore:
+    """What may be read of a store that another process has open."""
+
+    info: StoreInfo
+    ledger: Ledger

@@ -18,6 +18,7 @@ from collector.documents.notice_letter import notice_letter
 from collector.documents.speaker import Speaker
 from collector.documents.spelling import local
 from collector.judging.preview import Previews
+from collector.judging.settler import Settler
 from collector.judging.statements import StatementError, Statements
 from collector.log.commits import Committer
 from collector.web.listing import next_page
@@ -69,11 +70,13 @@ class Asked:
 class NoticePages:
     """The handlers over one book."""
 
-    def __init__(self, shell: Shell, statements: Statements, committer: Committer) -> None:
+    def __init__(
+        self, shell: Shell, statements: Statements, settler: Settler, committer: Committer
+    ) -> None:
         self._shell = shell
         self._statements = statements
         self._committer = committer
-        self._previews = Previews(statements)
+        self._previews = Previews(statements, settler)
 
     def routes(self) -> tuple[Route, ...]:
         """Everything that notices need."""

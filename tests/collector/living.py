@@ -1,5 +1,6 @@
 """A lease in a real store: judged from its log, settled from its ledger, and going on as entries are added."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from collector.judging.live import LiveFleet
+from collector.judging.settler import Job, Made
 from collector.judging.statements import Statements, load_book
 from collector.judging.writer import LedgerWriter
 from collector.storage.received import tick_before_us
-from collector.storage.store import Store
+from collector.storage.store import JudgedStore, Store
 from tests.collector.building import make_store, opened
 from tests.weighbridge.scripted import START_US, Log, ScriptedNode, contract_text
 from weighbridge.log.entries import EntryKind, Notice
@@ -24,6 +26,16 @@ credits:
 
 
 @dataclass
+class Here:
+    """A settler in this process."""
+
+    store: Store
+
+    async def made(self, job: Job[Made]) -> Made:
+        return await asyncio.to_thread(job, JudgedStore(self.store.info, self.store.ledger))
+
+
+@dataclass
 class Lease:
     """`log` holds what is to come into the store by `go_on`."""
 
@@ -32,6 +44,10 @@ class Lease:
     writer: LedgerWriter
     fleet: LiveFleet
     statements: Statements
+
+    @property
+    def settler(self) -> Here:
+        return Here(self.store)
 
     def go_on(self) -> None:
         """Commits and judges what the log holds beyond the store."""
@@ -77,5 +93,5 @@ def lease(
         while writer.catch_up():
             pass
         fleet = LiveFleet(writer.judgement)
-        made = Statements(store, fleet, load_book(store.log, store.index))
+        made = Statements(fleet, load_book(store.log, store.index))
         yield Lease(log, store, writer, fleet, made)

@@ -33,6 +33,7 @@ from tests.collector.building import (
     wait_for,
     weighbridge,
 )
+from tests.collector.living import Here
 from weighbridge.handover.inputs import HandoverInputs
 from weighbridge.judge.ledger import BY_DEVICE, Row, State
 from weighbridge.log.entries import Assignment, EntryKind
@@ -339,8 +340,8 @@ def test_documents_wait_for_their_turn_and_too_many_are_refused(
         while writer.catch_up():
             pass
         fleet = LiveFleet(writer.judgement)
-        statements = Statements(kept, fleet, load_book(kept.log, kept.index))
-        asyncio.run(ask(Handover(kept, store, statements, fleet, ring, never)))
+        statements = Statements(fleet, load_book(kept.log, kept.index))
+        asyncio.run(ask(Handover(kept, store, statements, Here(kept), fleet, ring, never)))
 
 
 def row(slot: int, device: str, start: int, end: int) -> Row:

@@ -37,7 +37,7 @@ def watch() -> Watch:
 
 @pytest.fixture
 def settled(leased: Lease, watch: Watch) -> Iterator[Settled]:
-    made = Settled(leased.statements, watch, patience_s=600)
+    made = Settled(leased.statements, leased.settler, watch, patience_s=600)
     yield made
     made.close()
 
@@ -50,7 +50,7 @@ async def told(settled: Settled, label: str) -> Told:
 
 async def test_it_is_the_statement_that_a_reader_gets(leased: Lease, settled: Settled) -> None:
     found = await told(settled, OCTOBER)
-    assert found.statement == leased.statements.ask("K1", OCTOBER).statement()
+    assert found.statement == leased.statements.ask("K1", OCTOBER).statement(leased.store)
     assert found.brief.label == OCTOBER
     assert found.brief.worth.owed == (found.statement.lowest, found.statement.highest)
 
@@ -174,7 +174,7 @@ async def test_a_period_that_is_none_is_refused_and_holds_up_no_other(settled: S
 
 
 async def test_what_takes_longer_than_a_page_waits_is_there_the_next_time(leased: Lease) -> None:
-    made = Settled(leased.statements, patience_s=0)
+    made = Settled(leased.statements, leased.settler, patience_s=0)
     assert await made.told("K1", OCTOBER) is None
     while await made.told("K1", OCTOBER) is None:
         pass
@@ -194,7 +194,7 @@ async def test_whole_statements_are_kept_as_far_as_there_is_room_and_the_newest_
     ]
     for most, kept in ((sum(lines), True), (sum(lines) - 1, False), (0, False)):
         monkeypatch.setattr("collector.judging.settled.MOST_LINES", most)
-        fresh = Settled(leased.statements, patience_s=600)
+        fresh = Settled(leased.statements, leased.settler, patience_s=600)
         october = await told(fresh, OCTOBER)
         november = await told(fresh, NOVEMBER)
         assert await told(fresh, NOVEMBER) is november

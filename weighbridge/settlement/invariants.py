@@ -44,6 +44,10 @@ class BrokenInvariantError(Exception):
         shown = ", ".join(f"{name} {value}" for name, value in numbers.items())
         super().__init__(f"{where}: {invariant} does not hold: {shown}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        place = self.objective, self.unit
+        return type(self), (self.contract, self.period, self.invariant, place, self.numbers)
+
 
 def check_settlement(contract: Contract, found: Settlement) -> None:
     """Raises BrokenInvariantError for the first that a settlement breaks."""

@@ -21,7 +21,7 @@ from collector.web.plots import Point
 from collector.web.readings import Shown
 from tests.collector.living import DAY, SECOND, Lease, event, lease
 from tests.collector.statements.handovers import certificate, note
-from tests.collector.test_statements_from_the_ledger import issued
+from tests.collector.test_statements_from_the_ledger import Asked, issued
 from tests.collector.view.conftest import Submitted, served
 from tests.collector.view.test_web import read
 from tests.weighbridge.scripted import START_US
@@ -73,9 +73,13 @@ class Recorded:
 @asynccontextmanager
 async def pages_of(leased: Lease, readings: Any = None) -> AsyncIterator[Client]:
     statements, fleet = leased.statements, leased.fleet
-    settled = Settled(statements, patience_s=600)
-    accounts = Accounts(statements, lambda: fleet.contracts)
-    papers: Any = SettlementApi(statements, accounts, NoHandover(), None, None, lambda: HEAD)  # type: ignore[arg-type]
+    settled = Settled(statements, leased.settler, patience_s=600)
+    accounts = Accounts(statements, leased.settler, lambda: fleet.contracts)
+    nothing: Any = None
+    handover: Any = NoHandover()
+    papers: Any = SettlementApi(
+        statements, leased.settler, accounts, handover, nothing, nothing, lambda: HEAD
+    )
     submitted: Submitted = []
     ledger = leased.store.ledger
     plots = DevicePlots(readings or Recorded(), fleet, ledger)
@@ -93,7 +97,7 @@ async def client(leased: Lease) -> AsyncIterator[Client]:
 
 
 def amounts(leased: Lease, label: str, language: Any = "en") -> tuple[Any, Speaker]:
-    statement = leased.statements.ask("K1", label).statement()
+    statement = leased.statements.ask("K1", label).statement(leased.store)
     return statement, Speaker(language, statement.currency, statement.time_zone)
 
 
@@ -184,14 +188,16 @@ async def test_a_statement_that_was_handed_out_is_to_be_agreed_on_or_objected_to
 ) -> None:
     with lease(tmp_path / "store", terms) as leased:
         asked = leased.statements.ask("K1", "2026-10")
-        leased.log.add(EntryKind.STATEMENT, issued(asked, asked.statement()))
+        leased.log.add(
+            EntryKind.STATEMENT, issued(Asked(asked, leased.store), asked.statement(leased.store))
+        )
         leased.log.tick(33 * DAY + 60)
         leased.go_on()
         async with pages_of(leased) as client:
             text, reader = await read(client, PAGE)
             assert told in text
             links = [str(value) for tag, name, value in reader.attributes if name == "href"]
-            digest = asked.statement().digest
+            digest = asked.statement(leased.store).digest
             assert any("/notices/new/" in one and f"digest={digest}" in one for one in links)
             for party in ("P", "L"):
                 leased.says(

@@ -45,7 +45,7 @@ def in_parts(
     *outages: tuple[int, int], state: State = State.DOWN, later: dict[str, Any], **terms: Any
 ) -> Statement:
     """Outages of n1 as (first hour, hours). `later`: terms that the amendment changes on the eleventh day."""
-    amendment = {"version": "2", "supersedes": "1", "effective": instant_text(EDGE)}
+    amendment: Any = {"version": "2", "supersedes": "1", "effective": instant_text(EDGE)}
     versions = [
         version(TERMS, until_s=EDGE, **terms),
         version(TERMS, EDGE, **(terms | amendment | later)),
@@ -187,7 +187,7 @@ def test_an_hour_that_an_amendment_cuts_is_free_once(from_s: int, to_s: int, hou
     assert found.highest == f"{7 * hours}.00"
 
 
-PRICED = {"pricing": [{"unit": "gpu_hour", "price": "2.5"}]}
+PRICED: Any = {"pricing": [{"unit": "gpu_hour", "price": "2.5"}]}
 
 
 @settings(max_examples=10, deadline=None)
@@ -198,7 +198,7 @@ def test_an_amendment_that_changes_nothing_changes_no_seconds_and_no_invoice(
     """Of outages; time that is held may be one outage in a month and two in its parts."""
     known = [one for one in rows if one.state not in (State.UNKNOWN, State.CONTESTED)]
     rows, edge = whole_month(*known), START + cut
-    amendment = {"version": "2", "supersedes": "1", "effective": instant_text(edge)}
+    amendment: Any = {"version": "2", "supersedes": "1", "effective": instant_text(edge)}
     parts = [version(TERMS, until_s=edge, **PRICED), version(TERMS, edge, **PRICED | amendment)]
     whole, cut_up = (
         draft(versions, holders(NODES), rows, Notices(), PERIOD, FINAL_US)

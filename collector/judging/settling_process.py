@@ -1,0 +1,75 @@
+"""Settles beside the collector: `python -I -m collector.judging.settling_process STORE`.
+
+Jobs come on standard input and what they made goes to standard output, one after the other.
+"""
+
+import logging
+import os
+import pickle
+import resource
+import select
+import signal
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+from collector.judging.settler import Done, Job, Made, SettlingError
+from collector.storage.embedded import judged_store
+from collector.storage.store import JudgedStore
+
+LARGE_KIB = 192 << 10
+"""A process that has held more than this ends after its job."""
+
+NICE = 10
+"""What agents send is taken in first."""
+
+
+def main() -> int:
+    """Does jobs until its input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICE)
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    threading.Thread(target=_end_with_the_collector, daemon=True).start()
+    jobs, answers = sys.stdin.buffer, sys.stdout.buffer
+    with judged_store(Path(sys.argv[1])) as store, suppress(EOFError):
+        while True:
+            done = _done(pickle.load(jobs), store)  # noqa: S301 (the collector's own)
+            pickle.dump(done, answers, pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+            if done.last:
+                break
+    return 0
+
+
+def _done(job: Job[Made], store: JudgedStore) -> Done[Made]:
+    made, error = None, None
+    try:
+        made = job(store)
+    except Exception as raised:  # noqa: BLE001 (it is raised where the job came from)
+        error = _carried(raised)
+    held_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Done(made, error, last=held_kib > LARGE_KIB)
+
+
+def _carried(error: Exception) -> Exception:
+    """The error, where it comes out of pickle as it went in, with where it was raised."""
+    error.add_note("".join(traceback.format_tb(error.__traceback__)))
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 (it is from here)
+    except Exception:  # noqa: BLE001 (whatever its class does)
+        return SettlingError("".join(traceback.format_exception(error)))
+    return error
+
+
+def _end_with_the_collector() -> None:
+    """At once, whatever is being settled: nobody is left who asked."""
+    hung_up = select.poll()
+    hung_up.register(sys.stdin, 0)
+    hung_up.poll()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
