@@ -22,7 +22,7 @@ from asyncio import events
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from http.client import HTTPException
@@ -297,15 +297,18 @@ def unread(server: Serving) -> socket:
 
 @dataclass
 class Memory:
-    """What a process holds, looked at all the time."""
+    """What a process holds, looked at all the time; `most_with_mib`: with the processes that it started."""
 
     pid: int
     most_mib: float = 0.0
+    most_with_mib: float = 0.0
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def look(self) -> None:
         while not self._ended.wait(0.2):
-            self.most_mib = max(self.most_mib, held_mib(self.pid))
+            held, children = held_mib(self.pid), sum(map(held_mib, children_of(self.pid)))
+            self.most_mib = max(self.most_mib, held)
+            self.most_with_mib = max(self.most_with_mib, held + children)
 
     @contextmanager
     def looked_at(self) -> Iterator["Memory"]:
@@ -316,6 +319,13 @@ class Memory:
         finally:
             self._ended.set()
             thread.join()
+
+
+def children_of(pid: int) -> Iterator[int]:
+    """The processes that one has started and that have not ended."""
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            yield from map(int, listed.read_text().split())
 
 
 def held_mib(pid: int) -> float:
@@ -460,7 +470,7 @@ def attacked(directory: Path, rows: int, rounds: int, patience_s: float) -> dict
                 for name, enemy in enemies.items():
                     attack.during(name, [request(enemy, name)], patience_s)
             attack.during("all at once", [request(enemies[name], name) for name in FLOODS], 0)
-        figures["memory_mib"] = memory.most_mib
+        figures["memory_mib"], figures["with_mib"] = memory.most_mib, memory.most_with_mib
         server.kill()
     figures["index_mib"] = (
         sum(one.stat().st_size for one in directory.glob("index.sqlite*")) / 2**20
@@ -482,6 +492,7 @@ def attacked(directory: Path, rows: int, rounds: int, patience_s: float) -> dict
         server.stop()
         figures["stop_s"] = time.monotonic() - begun
         figures["memory_again_mib"] = memory.most_mib
+        figures["with_again_mib"] = memory.most_with_mib
     return figures | {"phases": attack.phases + restarted.phases}
 
 

@@ -1,5 +1,6 @@
 """What parties said, and what it does to the rows that are settled."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from weighbridge.contract import load
@@ -14,7 +15,9 @@ from weighbridge.log.entries import (
     PartyKey,
     payload_type,
 )
-from weighbridge.notices.book import ContractRecord, NoticeBook, swaps
+from weighbridge.notices.book import ContractRecord, NoticeBook
+from weighbridge.notices.swaps import Swaps
+from weighbridge.settlement.record import ToldEvent
 from weighbridge.wire.report import Model, encode
 from weighbridge.wire.signing import Signer, open_envelope
 
@@ -110,6 +113,13 @@ def test_what_was_not_received_yet_is_not_known() -> None:
     assert (len(before.heard), len(after.heard)) == (0, 1)
 
 
+def swaps(rows: Sequence[Row]) -> list[ToldEvent]:
+    """Found among them as they went by."""
+    seen = Swaps()
+    assert list(seen.watching(rows)) == rows
+    return list(seen.found())
+
+
 def test_a_slot_that_goes_on_with_another_device_was_swapped_unless_somebody_said_so() -> None:
     rows = [row(0, 1, State.UP), row(2, 3, State.UP, device="B"), row(0, 3, State.UP, slot=1)]
     (seen,) = swaps(rows)
@@ -127,7 +137,7 @@ def test_a_slot_that_goes_on_with_another_device_was_swapped_unless_somebody_sai
         unit="n1.0",
         details={"new": "B", "old": "A"},
     )
-    (event,) = record_of(told).notices(rows, LATER).events
+    (event,) = record_of(told).notices(swaps(rows), LATER).events
     assert event.at_s == 3600
 
 
@@ -142,7 +152,7 @@ def test_a_replacement_that_was_told_of_too_late_hides_none_that_telemetry_saw()
         unit="n1.0",
         details={"new": "B"},
     )
-    late = record_of(said).notices(rows, 0).events
+    late = record_of(said).notices(swaps(rows), 0).events
     assert [event.details.get("seen_by") for event in late] == [None, "telemetry"]
 
 

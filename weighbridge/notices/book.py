@@ -3,7 +3,6 @@
 `NoticeBook.record` is what settling a contract needs besides rows, as it was known at an instant.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -15,7 +14,6 @@ from weighbridge.contract import Contract
 from weighbridge.contract.condition import JOINED
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.assignments import Assignments, Version
-from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.ledger import Row, State, Use
 from weighbridge.judge.slot_history import Holder, SlotHistory, Times, names, seen_by, stays
 from weighbridge.log.checkpoint import read_head
@@ -37,6 +35,7 @@ from weighbridge.log.entries import (
 from weighbridge.log.policy import read_policy
 from weighbridge.notices.confirming import Confirmed, Objection, confirmed
 from weighbridge.notices.rules import LESSEES, WITHDRAWN, EventRule, NoticeRules, events_of, sides
+from weighbridge.notices.swaps import REPLACED, STRANGER, Swaps, is_stranger
 from weighbridge.settlement.answers import AGREED, ANSWERS, OBJECTED
 from weighbridge.settlement.case import Case, Notices, case_of, cutoff_us
 from weighbridge.settlement.coverage import thin_hours, thinned
@@ -83,8 +82,7 @@ FOREVER_US = 2**62
 NOT_ENTERED = -1
 """The entry of a notice that is only supposed."""
 
-REPLACED, EXCHANGED = "gpu_replaced", "node_replaced"
-STRANGER = DEVICE_EXCHANGED.code
+EXCHANGED = "node_replaced"
 """The cause of service by a device that is not the slot's own."""
 
 
@@ -140,20 +138,24 @@ class ContractRecord:
 
         `uses` say which hours of the period rest on too few samples.
         """
-        found, cutoff = deque(rows), cutoff_us(self.newest, period)
+        swaps, cutoff = Swaps(), cutoff_us(self.newest, period)
         start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval_s)
         mine = (use for use in uses if start_us <= use.hour_us < end_us)
         thin = thin_hours(self.newest, mine)
-        notices = self.notices(found, cutoff)
-        read = _let_go(found)
+        read = swaps.watching(rows)
         explained = self.explained(thinned(read, thin) if thin else read, cutoff)
         proven: dict[str, list[int]] = {}
         for one in self.proven:
             if proves_node(self.known_series, self.newest, one):
                 proven.setdefault(one.node, []).append(one.received_us)
-        return case_of(self.versions, self.holders, explained, notices, period, as_of_us, proven)
+        # The rows are read here, and no more than once: what notices need of them was seen then.
+        nothing_said = Notices()
+        found = case_of(
+            self.versions, self.holders, explained, nothing_said, period, as_of_us, proven
+        )
+        return replace(found, notices=self.notices(swaps.found(), cutoff))
 
-    def notices(self, rows: Iterable[Row], cutoff_us: int) -> Notices:
+    def notices(self, swaps: Iterable[ToldEvent], cutoff_us: int) -> Notices:
         """What was said, and the GPUs and nodes that were replaced, in the words of settlement.
 
         A unit is named by the node that holds its place last; what was said of a node before it was said of that unit.
@@ -162,7 +164,7 @@ class ContractRecord:
         events = [self._event(heard, one) for heard, one in said if isinstance(one, EventNotice)]
         in_time = [event for event in events if event.told_by(cutoff_us // MICROSECONDS)]
         told = {(event.unit, event.details.get("new")) for event in in_time}
-        seen = [swap for swap in swaps(rows) if (swap.unit, swap.details["new"]) not in told]
+        seen = [swap for swap in swaps if (swap.unit, swap.details["new"]) not in told]
         seen = [replace(swap, unit=self._unit(swap.unit)) for swap in seen]
         return Notices(
             windows=tuple(
@@ -641,41 +643,9 @@ def _folded(entries: Iterable[Entry]) -> Assignments:
     return assignments
 
 
-def _let_go(rows: deque[Row]) -> Iterator[Row]:
-    """Each, which is held no more from then on: of many rows, and of what is made of them, there is room for one."""
-    while rows:
-        yield rows.popleft()
-
-
-def swaps(rows: Iterable[Row]) -> Iterator[ToldEvent]:
-    """A slot that goes on with another device: the GPU was replaced, whether or not anybody said so."""
-    last: dict[tuple[str, int], Row] = {}
-    shown = [row for row in rows if row.of_a_slot and row.device]
-    devices: dict[tuple[str, int], set[str]] = {}
-    for row in shown:
-        devices.setdefault((row.node, row.slot), set()).add(row.device)
-    ordered = sorted(
-        (row for row in shown if len(devices[row.node, row.slot]) > 1),
-        key=lambda row: (row.node, row.slot, row.start_us, row.end_us, row.device, row.chain),
-    )
-    for row in ordered:
-        before = last.get((row.node, row.slot))
-        if before is not None and row.start_us < before.end_us:
-            continue
-        if before is not None and before.device != row.device:
-            details = {"new": row.device, "old": before.device, "seen_by": "telemetry"}
-            at_s, kind = row.start_us // MICROSECONDS, STRANGER if _strange(row) else REPLACED
-            yield ToldEvent(kind, at_s, f"{row.node}.{row.slot}", details)
-        last[row.node, row.slot] = row
-
-
-def _strange(row: Row) -> bool:
-    return STRANGER in row.cause.split(JOINED)
-
-
 def _owned(row: Row, announced: Iterable[tuple[str, str]]) -> Row:
     """A row of a stranger as what it is: service, if its device was announced, or else unknown time."""
-    if not _strange(row):
+    if not is_stranger(row):
         return row
     if any(new == row.device and names(unit, row.node) for unit, new in announced):
         rest = (cause for cause in row.cause.split(JOINED) if cause != STRANGER)
