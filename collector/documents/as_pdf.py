@@ -17,6 +17,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     CondPageBreak,
+    Flowable,
     HRFlowable,
     KeepTogether,
     PageBreak,
@@ -41,9 +42,12 @@ from collector.documents.layouts import Document, layout_of
 from collector.documents.pdf_table import (
     FONT,
     INK,
+    LEADING,
     ROUNDING,
+    SIZE,
     SOFT,
     TONES,
+    broken,
     paragraph,
     style,
     table,
@@ -71,6 +75,7 @@ COLORS = {
     "contested": HexColor("#8250df"),
     "unknown": HexColor("#d4a72c"),
 }
+BAR, PAD_BELOW = 8, 2
 LISTING_COLUMNS, LISTING_LINES = 3, 90
 
 
@@ -277,7 +282,7 @@ def _timeline(shown: Timeline) -> Iterator[Any]:
     grid = Grid([legend], colWidths=[14, share - 14] * len(shown.legend), hAlign="LEFT")
     grid.setStyle(_tight())
     yield grid
-    rows = [[paragraph(lane.name, style(7)), _lane(lane)] for lane in shown.lanes]
+    yield from map(_LaneLine, shown.lanes)
     ends = Grid(
         [
             [
@@ -288,28 +293,43 @@ def _timeline(shown: Timeline) -> Iterator[Any]:
         colWidths=[BARS // 2, BARS // 2],
     )
     ends.setStyle(_tight())
-    lanes = Grid([*rows, ["", ends]], colWidths=[NAMES, BARS], hAlign="LEFT")
-    lanes.setStyle(_tight())
-    yield lanes
+    under = Grid([["", ends]], colWidths=[NAMES, BARS], hAlign="LEFT")
+    under.setStyle(_tight())
+    yield under
 
 
 def _swatch(tone: str) -> Any:
-    drawing = Drawing(9, 8)
-    drawing.add(_rectangle(0, 9, tone))
+    drawing = Drawing(9, BAR)
+    drawing.add(Rect(0, 0, 9, BAR, fillColor=COLORS[tone], strokeColor=None))
     return drawing
 
 
-def _lane(lane: Lane) -> Any:
-    drawing = Drawing(BARS, 8)
-    drawing.add(_rectangle(0, BARS, "outside"))
-    for bar in lane.bars:
-        left = bar.start * BARS / 1_000_000
-        drawing.add(_rectangle(left, max(bar.length, THINNEST) * BARS / 1_000_000, bar.tone))
-    return drawing
+class _LaneLine(Flowable):  # type: ignore[misc]
+    """A lane beside its name."""
 
+    def __init__(self, lane: Lane) -> None:
+        super().__init__()
+        self._lane = lane
+        self._name = broken(lane.name, SIZE, NAMES - INSET)
 
-def _rectangle(left: Any, width: Any, tone: str) -> Any:
-    return Rect(left, 0, width, 8, fillColor=COLORS[tone], strokeColor=None)
+    def wrap(self, width: float, height: float) -> tuple[float, float]:  # noqa: ARG002 (ReportLab's)
+        """In points."""
+        return NAMES + BARS, len(self._name) * LEADING + PAD_BELOW
+
+    def draw(self) -> None:
+        canvas, top = self.canv, self.wrap(0, 0)[1]
+        canvas.setFont(FONT, SIZE)
+        canvas.setFillColor(INK)
+        for down, line in enumerate(self._name):
+            canvas.drawString(0, top - down * LEADING - SIZE, line)
+        self._bar("outside", 0, 1_000_000, top)
+        for bar in self._lane.bars:
+            self._bar(bar.tone, bar.start, max(bar.length, THINNEST), top)
+
+    def _bar(self, tone: str, start: int, length: int, top: float) -> None:
+        left, width = (NAMES + start * BARS / 1_000_000, length * BARS / 1_000_000)
+        self.canv.setFillColor(COLORS[tone])
+        self.canv.rect(left, top - BAR, width, BAR, stroke=0, fill=1)
 
 
 def _listing(text: str) -> Iterator[Any]:

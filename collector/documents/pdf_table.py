@@ -1,21 +1,28 @@
 """Tables of a PDF: widths from what is in them, and text that wraps only where it must, never inside a number."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from itertools import accumulate
+from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 from reportlab.lib.colors import HexColor
 from reportlab.lib.enums import TA_LEFT, TA_RIGHT
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.pdfbase.pdfmetrics import stringWidth
-from reportlab.platypus import Flowable, LongTable, Paragraph, TableStyle
+from reportlab.platypus import Flowable, Paragraph
 
-from collector.documents.document_layout import Cell, Column, Table
+from collector.documents.document_layout import Cell, Table
 
 FONT = "WeighbridgeStatement"
 SIZE, LEADING, PAD = 7, 9, 5
+HEAD_SIZE, CELL_PAD = 6, 2
+HIGHEST = 60
+"""Lines of a cell that a page holds beside what else stands on it."""
+
 GAP = 2 * PAD + 1
 """Of the width of a column, what its text cannot have."""
 WIDEST_GAP = 45
@@ -133,7 +140,92 @@ def _fitting(word: str, size: float, width: float) -> Iterator[str]:
     yield piece
 
 
-def table(given: Table, width: int) -> Any:
+class Line(NamedTuple):
+    """A row of a table: the lines of each cell, and its color."""
+
+    cells: Sequence[tuple[Sequence[str], Any]]
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table that is laid out. `starts`: how far below the first line each begins, and where the last one ends."""
+
+    edges: Sequence[float]
+    right: Sequence[bool]
+    size: float
+    head: Line
+    lines: Sequence[Line]
+    starts: Sequence[float]
+
+
+class Rows(Flowable):  # type: ignore[misc]
+    """Some lines of a grid under its head. ReportLab's own tables cost a multiple, and of many pages the more."""
+
+    def __init__(self, grid: Grid, first: int = 0, end: int | None = None) -> None:
+        super().__init__()
+        self._grid, self._first = grid, first
+        self._end = len(grid.lines) if end is None else end
+        self.hAlign = "LEFT"
+
+    def wrap(self, width: float, height: float) -> tuple[float, float]:  # noqa: ARG002 (ReportLab's)
+        """In points."""
+        grid = self._grid
+        below = grid.starts[self._end] - grid.starts[self._first]
+        return grid.edges[-1], grid.head.height + below
+
+    def split(self, width: float, height: float) -> list["Rows"]:  # noqa: ARG002 (ReportLab's)
+        """The lines that fit, and the others; nothing where none does."""
+        grid = self._grid
+        room = grid.starts[self._first] + height - grid.head.height
+        end = bisect_right(grid.starts, room + ROUNDING, self._first, self._end + 1) - 1
+        if end <= self._first:
+            return []
+        return [Rows(grid, self._first, end), Rows(grid, end, self._end)]
+
+    def draw(self) -> None:
+        grid, canvas = self._grid, self.canv
+        top = self.wrap(0, 0)[1]
+        written = canvas.beginText()
+        _write(written, grid, grid.head, top, HEAD_SIZE)
+        top -= grid.head.height
+        rules = []
+        for line in grid.lines[self._first : self._end]:
+            _write(written, grid, line, top, grid.size)
+            top -= line.height
+            rules.append((0, top, grid.edges[-1], top))
+        canvas.drawText(written)
+        under = self.wrap(0, 0)[1] - grid.head.height
+        _rule(canvas, RULE, 0.25, rules)
+        _rule(canvas, SOFT, 0.75, [(0, under, grid.edges[-1], under)])
+
+
+def _rule(canvas: Any, color: Any, width: float, lines: Sequence[tuple[float, ...]]) -> None:
+    canvas.setStrokeColor(color)
+    canvas.setLineWidth(width)
+    canvas.lines(lines)
+
+
+def _write(written: Any, grid: Grid, line: Line, top: float, size: float) -> None:
+    leading = _leading(size)
+    written.setFont(FONT, size, leading)
+    shown = None
+    for number, (texts, color) in enumerate(line.cells):
+        if color is not shown:
+            written.setFillColor(color)
+            shown = color
+        left, right = grid.edges[number] + (PAD if number else 0), grid.edges[number + 1] - PAD
+        for down, text in enumerate(texts):
+            start = right - width_of(text, size) if grid.right[number] else left
+            written.setTextOrigin(start, top - CELL_PAD - down * leading - size)
+            written.textOut(text)
+
+
+def _leading(size: float) -> float:
+    return size * LEADING / SIZE
+
+
+def table(given: Table, width: int) -> Rows:
     """A table that repeats its head on every page."""
     columns = range(len(given.columns))
     least = [_least(given, number) for number in columns]
@@ -143,16 +235,37 @@ def table(given: Table, width: int) -> Any:
         least = [int(room * smaller) + GAP for room in rooms]
     size = SIZE * smaller
     widths = spread([_natural(given, number) for number in columns], least, width)
-    head = [
-        paragraph(column.title, style(6, SOFT, column.kind == "number")) for column in given.columns
+    titles = [Cell(column.title) for column in given.columns]
+    (head,) = _lines(titles, widths, HEAD_SIZE, SOFT)
+    lines = [line for row in given.rows for line in _lines(row, widths, size, INK)]
+    return Rows(
+        Grid(
+            edges=list(accumulate(widths, initial=0)),
+            right=[column.kind == "number" for column in given.columns],
+            size=size,
+            head=head,
+            lines=lines,
+            starts=list(accumulate((line.height for line in lines), initial=0)),
+        )
+    )
+
+
+def _lines(row: Sequence[Cell], widths: Sequence[int], size: float, color: Any) -> Iterator[Line]:
+    """A row, or where it is higher than a page the pieces of it."""
+    cells = [
+        (_cell(cell, room - 2 * PAD, size), TONES.get(cell.tone, color))
+        for cell, room in zip(row, widths, strict=True)
     ]
-    body = [
-        [_cell(*found, size) for found in zip(row, given.columns, widths, strict=True)]
-        for row in given.rows
-    ]
-    made = LongTable([head, *body], colWidths=widths, repeatRows=1, hAlign="LEFT")
-    made.setStyle(TableStyle(_look(given, size)))
-    return made
+    most = max(len(texts) for texts, _ in cells)
+    for first in range(0, most, HIGHEST):
+        piece = [(texts[first : first + HIGHEST], shade) for texts, shade in cells]
+        yield Line(piece, min(most - first, HIGHEST) * _leading(size) + 2 * CELL_PAD)
+
+
+def _cell(cell: Cell, room: float, size: float) -> list[str]:
+    if width_of(cell.text, size) <= room and "\n" not in cell.text:
+        return [cell.text]
+    return broken(cell.text, size, room)
 
 
 def _least(given: Table, number: int) -> int:
@@ -193,38 +306,3 @@ def spread(natural: Sequence[int], least: Sequence[int], width: int) -> list[int
     widths = fair(natural, least, width)
     spare = min((width - sum(widths)) // len(widths), WIDEST_GAP)
     return [one + spare for one in widths]
-
-
-def _cell(cell: Cell, column: Column, width: int, size: float) -> Any:
-    if width_of(cell.text, size) <= width - 2 * PAD and "\n" not in cell.text:
-        return cell.text
-    look = style(size, TONES.get(cell.tone, INK), column.kind == "number")
-    return paragraph(cell.text, look)
-
-
-def _look(given: Table, size: float) -> list[Any]:
-    commands: list[Any] = [
-        ("FONT", (0, 0), (-1, -1), FONT, size, LEADING),
-        ("TEXTCOLOR", (0, 0), (-1, -1), INK),
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        ("VALIGN", (0, 0), (-1, 0), "BOTTOM"),
-        ("LEFTPADDING", (0, 0), (-1, -1), PAD),
-        ("LEFTPADDING", (0, 0), (0, -1), 0),
-        ("RIGHTPADDING", (0, 0), (-1, -1), PAD),
-        ("TOPPADDING", (0, 0), (-1, -1), 2),
-        ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
-        ("LINEBELOW", (0, 0), (-1, 0), 0.75, SOFT),
-        ("LINEBELOW", (0, 1), (-1, -1), 0.25, RULE),
-    ]
-    commands += [
-        ("ALIGN", (number, 0), (number, -1), "RIGHT")
-        for number, column in enumerate(given.columns)
-        if column.kind == "number"
-    ]
-    commands += [
-        ("TEXTCOLOR", (across, down), (across, down), TONES[cell.tone])
-        for down, row in enumerate(given.rows, start=1)
-        for across, cell in enumerate(row)
-        if cell.tone in TONES
-    ]
-    return commands
