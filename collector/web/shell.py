@@ -174,7 +174,8 @@ class Shell:
         """Rendered in a thread: a node may have a thousand devices. What it is given must not change any more."""
         language = language_of(request)
         text = await asyncio.to_thread(
-            self._environment.get_template(template).render,
+            self._rendered,
+            template,
             origin=self._info.origin,
             simulation=self._info.simulation,
             now_us=self._now_us(),
@@ -188,6 +189,10 @@ class Shell:
         if request.query.get("lang") == language:
             answer.set_cookie(LANGUAGE_COOKIE, language, max_age=YEAR_S, path="/", samesite="Lax")
         return answer
+
+    def _rendered(self, template: str, **context: Any) -> str:
+        """The first page of each template compiles it, which takes longer than the loop may be held."""
+        return self._environment.get_template(template).render(**context)
 
     @web.middleware
     async def refusals(self, request: web.Request, handler: Handler) -> web.StreamResponse:
