@@ -69,9 +69,9 @@ async def send(host: str, port: int, wanted: Sequence[bytes]) -> None:
         for request in wanted:
             writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-            answer = await reader.readexactly(length)
-            if not head.startswith(b"HTTP/1.1 200 "):
+            _, _, length = head.lower().partition(b"content-length: ")
+            answer = await reader.readexactly(int(length.split(b"\r\n")[0] or b"0"))
+            if not head.startswith(b"HTTP/1.1 2"):
                 raise RuntimeError(f"answered {head!r} {answer!r}")
     finally:
         writer.close()
