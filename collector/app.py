@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
 from collector.api.administration import Administration, Submit
 from collector.api.attestations import AttestationApi
@@ -190,7 +191,7 @@ async def running(
             url = await stack.enter_async_context(opened)
             doors = components.doors
             await stack.enter_async_context(beside(doors.watch(), "slow connections stay open"))
-            for work in (*_work(components), *_sending(components, exposition)):
+            for work in chain(_sending(components, exposition), _work(components)):
                 await stack.enter_async_context(work)
         # First of all at the end: requests that wait for commands would hold up the rest.
         for end in (components.challenges.commands.close, bodies.close, components.doors.close):
@@ -376,8 +377,8 @@ def _sending(
 
             yield beside(Otlp(config.otlp, exposition).run(), "metrics are sent by OTLP no more")
     except ModuleNotFoundError as error:
-        extras = "'weighbridge[remote-write,otlp]'"
-        raise ConfigError(f"{error.name} is missing: pip install {extras}") from error
+        extras = "the extras remote-write and otlp (requirements/telemetry.txt)"
+        raise ConfigError(f"{error.name} is missing: install {extras}") from error
 
 
 def _routes(

@@ -63,7 +63,7 @@ def opened_location(
         from collector.storage.bucket import opened_bucket
     except ModuleNotFoundError as error:
         raise StorageError(
-            f"{target}: {error.name} is missing: pip install 'weighbridge[s3]'"
+            f"{target}: {error.name} is missing: install the extra s3 (requirements/s3.txt)"
         ) from error
     with opened_bucket(target, endpoint, plain_http=plain_http) as bucket:
         yield bucket

@@ -27,6 +27,6 @@ def dashboards_build(directory: Path, collector: str) -> None:
     try:
         from dashboards.build import build
     except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing: install weighbridge[dashboards]")
+        fail(f"{error.name} is missing: install the extra dashboards (requirements/runtime.txt)")
     for path in build(directory, collector.rstrip("/")):
         click.echo(path)

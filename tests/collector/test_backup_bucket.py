@@ -374,7 +374,7 @@ def without_tls(store: Path, _: str, environment: pytest.MonkeyPatch) -> None:
 def without_extra(store: Path, _: str, environment: pytest.MonkeyPatch) -> None:
     environment.delitem(sys.modules, "collector.storage.bucket")
     environment.setitem(sys.modules, "boto3", None)
-    assert "pip install 'weighbridge[s3]'" in refused(store)
+    assert "install the extra s3 (requirements/s3.txt)" in refused(store)
 
 
 @pytest.mark.parametrize(

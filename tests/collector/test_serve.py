@@ -29,6 +29,7 @@ from tests.collector.building import (
     opened,
     refused_serve,
     serving,
+    set_config,
     wait_for,
     weighbridge,
 )
@@ -88,6 +89,21 @@ def test_killed_under_load_twenty_times_it_loses_nothing_acknowledged(store_of: 
             path = server.get(f"/v1/log/proof?from={head.size}&to={size}").json["hashes"]
             proof = [bytes.fromhex(one) for one in path]
             assert verify_consistency(head.size, size, head.root, root, proof)
+
+
+@pytest.mark.parametrize(
+    ("key", "module"), [("remote_write", "cramjam"), ("otlp", "opentelemetry")]
+)
+def test_a_receiver_whose_library_is_not_installed_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, module: str
+) -> None:
+    (tmp_path / f"{module}.py").write_text(f'raise ModuleNotFoundError(name="{module}")\n')
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    directory = make_store(tmp_path / "store")
+    set_config(directory, **{key: '{url = "http://127.0.0.1:9/"}'})
+    done = refused_serve(directory)
+    wanted = "install the extras remote-write and otlp (requirements/telemetry.txt)"
+    assert (done.returncode, done.stderr) == (2, f"weighbridge: {module} is missing: {wanted}\n")
 
 
 STRACE = shutil.which("strace")
