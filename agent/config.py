@@ -28,14 +28,22 @@ class AgentConfig(BaseModel):
     receipts_bytes: int = Field(32 << 20, ge=64 << 10, le=1 << 40)
     kernel_log: Literal["on", "off"] = "on"
     kernel_log_path: Path = Path("/dev/kmsg")
-    metrics_listen: str = Field("", pattern=r"^(127\.0\.0\.1:\d{1,5})?$")
-    dcgm_listen: str = Field("", pattern=r"^([\w.\-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})?$")
+    metrics_listen: str = Field(
+        "", pattern=r"^(127\.0\.0\.1:\d{1,5})?$", description="127.0.0.1:PORT"
+    )
+    dcgm_listen: str = Field(
+        "",
+        pattern=r"^([\w.\-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})?$",
+        description="ADDRESS:PORT or [IPV6]:PORT",
+    )
     dcgm_host_label: Literal["hostname", "Hostname"] = "hostname"
     probe: Literal["off", "socket", "spawn"] = "off"
     probe_socket: Path = Path("/run/weighbridge-probe.sock")
     probe_backend: Literal["cuda", "cpu"] = "cuda"
     probe_consent: Literal["nobody", "idle_window", "lessee"] = "idle_window"
-    probe_windows: str = Field("", pattern=WINDOWS)
+    probe_windows: str = Field(
+        "", pattern=WINDOWS, description="times of the UTC day, such as 22:00-06:00,12:00-13:00"
+    )
     probe_budget_ms: int = Field(1_800_000, ge=0, le=86_400_000)
     probe_reserve_bytes: int = Field(1 << 30, ge=0, le=1 << 40)
     attestation: Literal["on", "off"] = "on"

@@ -43,7 +43,10 @@ def ask(path: Path, request: Told) -> Told:
         try:
             connection.connect(str(path))
         except OSError as error:
-            raise AgentControlError(f"no agent answers at {path}: {error.strerror}") from error
+            said = f"no agent answers at {path}: {error.strerror}"
+            raise AgentControlError(
+                f"{said}; `weighbridge-agent run` is one, --runtime-directory names another's place"
+            ) from error
         try:
             connection.sendall(json.dumps(request).encode() + b"\n")
             with connection.makefile("rb") as answers:

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from weighbridge.catalogue.tables import sku
+from weighbridge.wire import misfit
 
 MICROSECONDS = 1_000_000
 
@@ -176,8 +177,8 @@ def load_scenario(path: Path) -> Scenario:
         return Scenario.model_validate(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ScenarioError(f"{path}: {place}: {first['msg']}") from error
+        place = misfit.place(first) or "the file"
+        raise ScenarioError(f"{path}: {place}: {misfit.reason(first)}") from error
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
         raise ScenarioError(f"{path}: {error}") from error
 

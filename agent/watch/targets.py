@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from weighbridge.wire.report import NAME
+from weighbridge.wire.misfit import NAME
 
 MOST_TARGETS = 256
 LONGEST_NAME = 128

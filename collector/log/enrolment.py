@@ -11,6 +11,9 @@ from weighbridge.wire.enrolment import ENROL_BYTES, EnrolRequest, secret_hash
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import NotCanonical, WireError, read
 
+ANOTHER = "ask the collector's keeper for another (`weighbridge invite`)"
+"""What helps whoever has an invite that is worth nothing."""
+
 
 def parse_request(body: bytes) -> EnrolRequest:
     """A request whose signature is good. Raises Problem."""
@@ -43,9 +46,9 @@ class Enrolment:
     def enter(self, batch: CommitBatch) -> str:
         invite = self._ring.invite(secret_hash(self._request.secret))
         if invite is None or invite.issued.node != self._request.node:
-            raise Problem("invite_unknown", "no such invite for this node")
+            raise Problem("invite_unknown", f"no such invite for this node: {ANOTHER}")
         if invite.used_by not in (None, self._key_id):
-            raise Problem("invite_used", "the invite was used by another key")
+            raise Problem("invite_used", f"the invite was used by another key: {ANOTHER}")
         known = self._ring.key(self._key_id)
         if known is not None and known.revoked_index is not None:
             raise Problem("revoked_key", f"key {self._key_id} is revoked; make a new one")
@@ -57,7 +60,7 @@ class Enrolment:
 
     def _enrol(self, issued: InviteIssued, batch: CommitBatch) -> None:
         if issued.expires_us <= batch.tick_us:
-            raise Problem("invite_expired", "the invite has expired")
+            raise Problem("invite_expired", f"the invite has expired: {ANOTHER}")
         for former in list(self._ring.speaking(issued.node, issued.side)):
             if former.key_id != self._key_id:
                 revocation = former.revocation(f"replaced by {self._key_id}")

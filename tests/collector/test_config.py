@@ -63,6 +63,17 @@ def test_the_slowest_tick_is_no_stall() -> None:
     [
         ("surprise = 1", "surprise: no such key"),
         ("[limits]\nsurprise = 1", "limits.surprise: no such key"),
+        ('listne = "x"', "listne: no such key; did you mean listen?"),
+        ("[limits]\nreport = 1", "limits.report: no such key; did you mean limits.reports?"),
+        (
+            '[[tokens]]\nsha = "x"',
+            "tokens.0.sha256: is missing; tokens.0.role: is missing; "
+            "tokens.0.sha: no such key; did you mean tokens.0.sha256?",
+        ),
+        (
+            '[[tokens]]\nsha256 = "x"\nrole = "admin"',
+            "tokens.0.sha256: must be a SHA-256: 64 hexadecimal digits in lower case",
+        ),
         ("[limits]\nreports = -1", "limits.reports"),
         ("[limits]\nreading_seconds = 0", "limits.reading_seconds"),
         ("tick_ms = 0", "tick_ms"),

@@ -336,6 +336,14 @@ def test_an_invite_is_good_for_an_hour_to_a_year(tmp_path: Path, hours: str) -> 
     assert (failed.returncode, "--hours" in failed.stderr) == (2, True)
 
 
+def test_a_name_that_no_node_can_have_is_refused_with_what_one_is(tmp_path: Path) -> None:
+    config = make_store(tmp_path / "store", contract=CONTRACT) / "config.toml"
+    options = ("--side", "provider", "--node", "node 1", "--config", config)
+    failed = weighbridge("invite", "lease", *options, check=False)
+    wanted = "node: must be letters, digits and . _ : / -, a letter or digit first"
+    assert (failed.returncode, failed.stderr) == (2, f"weighbridge: {wanted}\n")
+
+
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "0.0.0.0:8470", "[::]:8470"])
 def test_no_invite_leads_nowhere_and_none_is_entered_that_does(tmp_path: Path, listen: str) -> None:
     directory = make_store(tmp_path / "store", contract=CONTRACT)

@@ -30,7 +30,8 @@ from weighbridge.notices.rules import (
 )
 from weighbridge.settlement.answers import AGREED, ANSWERS, OBJECTED
 from weighbridge.settlement.payments import MONEY
-from weighbridge.wire.report import MAX_INTEGER, NAME
+from weighbridge.wire.misfit import NAME
+from weighbridge.wire.report import MAX_INTEGER
 
 Said = MaintenanceNotice | CauseNotice | EventNotice | ClaimNotice
 Shape = Literal[

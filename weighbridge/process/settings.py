@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
 
 PREFIX = "WEIGHBRIDGE_"
 NESTING = "__"
@@ -36,7 +37,7 @@ def load_settings(
 ) -> Settings:
     """The settings in force, of no file for None. A flag that is None was not given. Errors are `named`'s.
 
-    Raises ConfigError.
+    Raises ConfigError, of all that is wrong.
     """
     from pydantic import ValidationError
 
@@ -46,10 +47,26 @@ def load_settings(
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        reason = "no such key" if first["type"] == "extra_forbidden" else first["msg"]
-        raise ConfigError(f"{named}: {key}: {reason}") from error
+        found = error.errors(include_url=False, include_input=False)
+        raise ConfigError(f"{named}: {'; '.join(_wrong(model, one) for one in found)}") from error
+
+
+def _wrong(model: "type[BaseModel]", details: "ErrorDetails") -> str:
+    """A key, what is wrong with it, and what it holds or which one was meant."""
+    from weighbridge.wire import misfit
+
+    *tables, name = details["loc"]
+    if details["type"] == "extra_forbidden":
+        holding = _within(model, tables)
+        known = () if holding is None else holding.model_fields
+        near = get_close_matches(str(name), known, n=1)
+        meant = ".".join(map(str, (*tables, *near[:1])))
+        hint = f"; did you mean {meant}?" if near else ""
+        return f"{misfit.place(details)}: {misfit.reason(details)}{hint}"
+    field = model.model_fields.get(str(details["loc"][0]))
+    if field is not None and field.description and not tables:
+        return f"{name}: must be {field.description}"
+    return f"{misfit.place(details)}: {misfit.reason(details)}"
 
 
 def setting(file: Path | None, environment: Mapping[str, str], name: str, default: str) -> str:
@@ -105,12 +122,19 @@ def _refuse_slip(model: "type[BaseModel]", variable: str) -> None:
 
 def _keys(model: "type[BaseModel]", tables: Sequence[str]) -> set[str]:
     """Those of a table within tables that are no tables themselves; none where there is no such table."""
+    found = _within(model, tables)
+    if found is None:
+        return set()
+    return {name for name in found.model_fields if _table(found, name) is None}
+
+
+def _within(model: "type[BaseModel]", tables: Sequence[int | str]) -> "type[BaseModel] | None":
+    """A table within tables; the places of a list are none."""
+    found: type[BaseModel] | None = model
     for table in tables:
-        found = _table(model, table)
-        if found is None:
-            return set()
-        model = found
-    return {name for name in model.model_fields if _table(model, name) is None}
+        if found is not None and isinstance(table, str):
+            found = _table(found, table)
+    return found
 
 
 def _table(model: "type[BaseModel]", name: str) -> "type[BaseModel] | None":

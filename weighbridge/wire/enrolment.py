@@ -35,7 +35,9 @@ def parse_invite(line: str) -> Invite:
     """Raises WireError for anything but an invite of version 1."""
     text = line.strip()
     if not text.startswith(INVITE_PREFIX):
-        raise WireError(f"not an invite: it does not begin with {INVITE_PREFIX}")
+        raise WireError(
+            f"not an invite: it does not begin with {INVITE_PREFIX}; `weighbridge invite`, on the collector, prints one"
+        )
     encoded = text.removeprefix(INVITE_PREFIX)
     try:
         data = b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)

@@ -19,6 +19,9 @@ import msgspec
 from msgspec import Meta
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from weighbridge.wire import misfit
+from weighbridge.wire.misfit import HASH, NAME
+
 VERSION = 1
 MAX_INTEGER = 2**53 - 1
 
@@ -42,8 +45,6 @@ with three hundred samples.
 BEFORE_BOOT, SIMULATED = 2, 4
 """NVML_OPERATIONAL_EVENT_GROUP_ATTR_PREVERR and _SIMULATED: bits of `group_attributes` (nvml.h, R615)."""
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*"
-HASH = r"^[0-9a-f]{64}"
 # Each bound is said to both libraries that read JSON here: pydantic by a Field, whose `$` is the end, and msgspec by a
 # Meta, whose `$` would be the end or a line feed before it.
 Integer = Annotated[
@@ -488,8 +489,7 @@ def _decoder(part: type[AnyPart]) -> "msgspec.json.Decoder[AnyPart]":
 
 def _misfit(error: ValidationError) -> WireError:
     first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "payload"
-    return WireError(f"{place}: {first['msg']}")
+    return WireError(f"{misfit.place(first) or 'payload'}: {misfit.reason(first)}")
 
 
 def digest(payload: bytes) -> str:

@@ -22,11 +22,11 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("intervall_ms = 1", "intervall_ms: no such key"),
+        ("intervall_ms = 1", "intervall_ms: no such key; did you mean interval_ms?"),
         ("interval_ms = 'soon'", "interval_ms: "),
         ("interval_ms = 0", "interval_ms: "),
-        ("metrics_listen = '0.0.0.0:9470'", "metrics_listen: "),
-        ("dcgm_listen = 'anywhere'", "dcgm_listen: "),
+        ("metrics_listen = '0.0.0.0:9470'", "metrics_listen: must be 127.0.0.1:PORT"),
+        ("dcgm_listen = 'anywhere'", "dcgm_listen: must be ADDRESS:PORT"),
         ("dcgm_host_label = 'host'", "dcgm_host_label: "),
         ("[agent]\ninterval_ms = 1000", "agent: no such key"),
         ("interval_ms = ", "agent.toml"),
