@@ -19,7 +19,8 @@ from collector.api.openid import (
 from collector.api.room import site
 from collector.api.routes import Access, Route
 from collector.api.sessions import Sessions, cookie_name, hand_out, keep_cookie
-from collector.web.shell import LOGIN, Shell
+from collector.web.refusals import reason_in
+from collector.web.shell import LOGIN, Shell, language_of
 from weighbridge.wire.problems import Problem
 
 OWN = re.compile(r"/(?!/)[!-\[\]-~]{0,1000}")
@@ -100,7 +101,9 @@ class LoginPage:
         except RefusedLoginError as error:
             self._guesses.wrong(_address(request))
             log.warning("no login from %s: %s", client(request), error)
-            return await self._asking(request, "/", 403, "provider_refused", str(error))
+            return await self._asking(
+                request, "/", 403, "provider_refused", reason_in(str(error), language_of(request))
+            )
         answer = self._begun(request, bearer, goal)
         keep_cookie(request, answer, WAY_COOKIE, None)
         return answer

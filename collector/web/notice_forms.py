@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 from collector.documents.spelling import local
 from collector.documents.words import Language
-from collector.web.page_words import PAGE, say
+from collector.web.page_words import PAGE, name, say
+from collector.web.refusals import reason_in
 from weighbridge.contract import Contract
 from weighbridge.log.entries import CauseNotice, ClaimNotice, EventNotice, MaintenanceNotice
 from weighbridge.notices.fields import FieldRule, Said, Shape, local_instant_us
@@ -119,7 +120,21 @@ def _local(said: CauseNotice | EventNotice, zone: str) -> dict[str, str]:
 def said_wrong(error: NoticeError, language: Language) -> str:
     """Why a field, or the whole, is not taken."""
     word = PAGE[f"notice_error.{error.code}"]
-    return (word.en if language == "en" else word.zh).format(**error.values)
+    values = {key: _value(key, text, language) for key, text in error.values.items()}
+    return (word.en if language == "en" else word.zh).format(**values)
+
+
+def _value(key: str, text: str, language: Language) -> str:
+    """What stands in a reason: roles, fields and reasons in words, all else as it is."""
+    match key:
+        case "role" | "may":
+            return " / ".join(name("role", one, language) for one in text.split(" or "))
+        case "missing":
+            return " / ".join(name("field", one, language) for one in text.split(" and "))
+        case "why":
+            return reason_in(text, language)
+        case _:
+            return text
 
 
 @dataclass(frozen=True, slots=True)

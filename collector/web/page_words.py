@@ -9,12 +9,14 @@ from collector.web.page_words_access import ACCESS
 from collector.web.page_words_contract import CONTRACT
 from collector.web.page_words_fleet import FLEET
 from collector.web.page_words_notices import NOTICES
+from collector.web.page_words_refusals import REFUSALS
 
 PAGE: Mapping[str, Word] = {
     **ACCESS,
     **CONTRACT,
     **FLEET,
     **NOTICES,
+    **REFUSALS,
     "all_contracts": Word("Contracts", "合同"),
     "audit": Word("Audit", "审计"),
     "as_of_now": Word("as of {}", "截至 {}"),
@@ -153,9 +155,6 @@ PAGE: Mapping[str, Word] = {
     ),
     "no_gpu_shown": Word("No GPU has been shown.", "未出现过 GPU。"),
     "way_back": Word("To all contracts", "返回全部合同"),
-    "refused.not_found": Word("There is nothing here", "此处无内容"),
-    "refused.unauthorized": Word("This page needs a login", "请先登录"),
-    "refused.forbidden": Word("This is not yours to read", "无权查看"),
     "badge.met": Word("MET", "达标"),
     "badge.breached": Word("BREACHED", "违约"),
     "badge.unknown": Word("UNKNOWN", "未知"),

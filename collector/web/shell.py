@@ -28,6 +28,7 @@ from collector.documents.words import LANGUAGES, Language
 from collector.storage.store import StoreInfo
 from collector.web.glance import reason
 from collector.web.page_words import name, say
+from collector.web.refusals import reason_in
 from weighbridge.catalogue.spoken import spoken
 from weighbridge.contract.scalars import read_instant_us
 from weighbridge.wire.problems import PROBLEM_TYPE
@@ -125,6 +126,12 @@ def _reason(context: Context, code: str) -> str:
     return reason(code, context["language"])
 
 
+@pass_context
+def _refusal(context: Context, detail: str) -> str:
+    """Why something is refused, in the page's language."""
+    return reason_in(detail, context["language"])
+
+
 def environment() -> Environment:
     """Templates in which everything is escaped, and a name that is not there is an error."""
     made = Environment(
@@ -138,7 +145,7 @@ def environment() -> Environment:
     )
     made.filters |= {"percent": percent, "span": span, "segment": segment, "tera": tera}
     made.filters |= {"time": _time, "both_times": _both_times, "said": _said, "reason": _reason}
-    made.filters |= {"instant": read_instant_us}
+    made.filters |= {"refusal": _refusal, "instant": read_instant_us}
     made.globals |= {"marks": MARKS, "spoken": spoken, "say": _say, "name": _name, "csrf": _csrf}
     return made
 

@@ -19,6 +19,7 @@ from collector.web.page_words_access import ACCESS
 from collector.web.page_words_contract import CONTRACT as CONTRACT_WORDS
 from collector.web.page_words_fleet import FLEET
 from collector.web.page_words_notices import NOTICES
+from collector.web.page_words_refusals import REFUSALS
 from collector.web.runbooks import Runbooks
 from tests.collector.statements.examples import ordinary
 from tests.collector.view.conftest import finding
@@ -573,6 +574,6 @@ async def test_a_finding_of_a_node_colours_the_gpus_that_it_makes_unhealthy(
 
 
 def test_no_word_of_one_page_stands_in_for_that_of_another() -> None:
-    tables = (ACCESS, CONTRACT_WORDS, FLEET, NOTICES)
+    tables = (ACCESS, CONTRACT_WORDS, FLEET, NOTICES, REFUSALS)
     assert [key for table in tables for key in table if PAGE[key] != table[key]] == []
     assert sum(map(len, tables)) == len({key for table in tables for key in table})
