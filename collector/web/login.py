@@ -20,7 +20,7 @@ from collector.api.room import site
 from collector.api.routes import Access, Route
 from collector.api.sessions import Sessions, cookie_name, hand_out, keep_cookie
 from collector.web.refusals import reason_in
-from collector.web.shell import LOGIN, Shell, language_of
+from collector.web.shell import LOGIN, Shell, in_other_language, language_of
 from weighbridge.wire.problems import Problem
 
 OWN = re.compile(r"/(?!/)[!-\[\]-~]{0,1000}")
@@ -156,6 +156,7 @@ class LoginPage:
             request,
             "login.html",
             status=status,
+            elsewhere=in_other_language(request, next=goal),
             goal=goal,
             told=told,
             provided=provided,

@@ -1,7 +1,7 @@
 """What parties say: read, entered and answered on pages, each previewed with what it changes before it is said."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +22,14 @@ from collector.judging.settler import Settler
 from collector.judging.statements import StatementError, Statements
 from collector.log.commits import Committer
 from collector.web.listing import next_page
-from collector.web.notice_forms import NoticeForm, answers_to, grouped, labels, said_wrong
+from collector.web.notice_forms import (
+    FormField,
+    NoticeForm,
+    answers_to,
+    grouped,
+    labels,
+    said_wrong,
+)
 from collector.web.notice_previews import cards, remarked
 from collector.web.page_words import name, say
 from collector.web.shell import HEADERS, Shell, language_of
@@ -170,14 +177,16 @@ class NoticePages:
         contract, language = asked.rules.newest, language_of(request)
         speak = Speaker(language, contract.currency, contract.time_zone)
         before = self._statements.book.heard(notice)
+        fields = list(self._form(asked, language).shown(asked.answers, {}))
         return await self._shell.page(
             request,
             "notice_preview.html",
             zone=contract.time_zone,
+            resent=_again(asked, fields, "preview"),
             contract=asked.contract,
             kind=asked.kind,
             party=asked.party,
-            fields=list(self._form(asked, language).shown(asked.answers, {})),
+            fields=fields,
             as_of_us=self._statements.newest_s * MICROSECONDS,
             cards=await asyncio.to_thread(cards, preview, speak),
             remarks=list(remarked(preview, speak)),
@@ -193,16 +202,19 @@ class NoticePages:
     ) -> web.Response:
         contract, language = asked.rules.newest, language_of(request)
         whole = [said_wrong(errors[at], language) for at in ("", "party") if at in errors]
+        fields = list(self._form(asked, language).shown(answers, errors))
+        shown_by = "preview" if errors else "change"
         return await self._shell.page(
             request,
             "notice_form.html",
             status=400 if errors else 200,
             zone=contract.time_zone,
+            resent=_again(asked, fields, shown_by) if request.method == "POST" else None,
             contract=asked.contract,
             kind=asked.kind,
             parties=asked.parties,
             party=asked.party,
-            fields=list(self._form(asked, language).shown(answers, errors)),
+            fields=fields,
             whole=whole,
             wrong=bool(errors),
         )
@@ -256,6 +268,11 @@ def _speaks_for(bearer: Bearer, record: ContractRecord) -> tuple[str, ...]:
     if Role.ADMIN in bearer.roles:
         return tuple(named)
     return tuple(one for one in bearer.parties(contract.contract_id) if one in named)
+
+
+def _again(asked: Asked, fields: Sequence[FormField], do: str) -> dict[str, str]:
+    """What a form sends to be shown again as it was filled in: nothing is said by it."""
+    return {"party": asked.party, **{one.name: one.value for one in fields}, "do": do}
 
 
 def _file(asked: Asked, notice: Notice) -> web.Response:

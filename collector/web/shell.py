@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
@@ -176,9 +176,14 @@ class Shell:
         *,
         zone: str = UTC_NAME,
         status: int = 200,
+        resent: Mapping[str, str] | None = None,
         **context: Any,
     ) -> web.Response:
-        """Rendered in a thread: a node may have a thousand devices. What it is given must not change any more."""
+        """Rendered in a thread: a node may have a thousand devices. What it is given must not change any more.
+
+        `resent`: of a page that answers a form, the fields that show it again, in the other language; nothing that
+        changes anything.
+        """
         language = language_of(request)
         text = await asyncio.to_thread(
             self._rendered,
@@ -189,8 +194,8 @@ class Shell:
             language=language,
             zone=zone,
             who=request.app[GATE].who(request),
-            elsewhere=_in_language(request, "en" if language == "zh" else "zh"),
-            **context,
+            resent=resent,
+            **{"elsewhere": in_other_language(request)} | context,
         )
         answer = web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
         if request.query.get("lang") == language:
@@ -239,6 +244,7 @@ def _may_log_in(request: web.Request) -> bool:
     return request.method == "GET" and "Authorization" not in request.headers
 
 
-def _in_language(request: web.Request, language: Language) -> str:
-    """The same page in another language."""
-    return "?" + str(request.rel_url.update_query(lang=language).query_string)
+def in_other_language(request: web.Request, **asked: str) -> str:
+    """The address of the same page in the language that it is not in; `asked`: what its address lacks."""
+    other: Language = "en" if language_of(request) == "zh" else "zh"
+    return "?" + str(request.rel_url.update_query({**asked, "lang": other}).query_string)

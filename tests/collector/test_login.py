@@ -121,6 +121,13 @@ def test_a_wrong_token_begins_nothing(closed: Serving) -> None:
     answer = post(closed, "/login", {"token": "wrong"}, X_Forwarded_For="10.0.0.1")
     assert (answer.status, answer.headers["Set-Cookie"]) == (401, None)
     assert b"This token is not known" in answer.body
+    answer = post(
+        closed, "/login", {"token": "wrong", "next": "/log?a=b"}, X_Forwarded_For="10.0.0.1"
+    )
+    assert b'href="?next=/log?a%3Db&amp;lang=zh"' in answer.body, (
+        "the other language leads there too"
+    )
+    assert b"wrong" not in answer.body
 
 
 def test_whoever_guesses_waits_and_nobody_else_does(closed: Serving) -> None:

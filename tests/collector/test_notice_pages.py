@@ -326,6 +326,41 @@ def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_is_kept(server
     assert count(server) == before
 
 
+def in_other_language(page: str) -> tuple[str, dict[str, str]]:
+    """What the link to the other language of a page that answers a form asks, and sends."""
+    head = page.partition("<header>")[2].partition("</header>")[0]
+    action, inside = re.findall(r'<form method="post" action="(\?[^"]*)">(.*?)</form>', head)[0]
+    sent = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', inside))
+    return html.unescape(action), {key: html.unescape(value) for key, value in sent.items()}
+
+
+@pytest.mark.parametrize(
+    ("changed", "do", "status", "again"),
+    [
+        ({}, "preview", 200, "preview"),
+        ({}, "change", 200, "change"),
+        ({"until": "tomorrow"}, "attest", 400, "preview"),
+    ],
+)
+def test_the_other_language_of_a_form_keeps_what_was_entered_and_says_nothing(
+    server: Serving, changed: dict[str, str], do: str, status: int, again: str
+) -> None:
+    fields = {"id": "M:7", "from": clocks(50), "until": clocks(51), "units": "n1.0", **changed}
+    before = count(server)
+    page = post(server, "maintenance", {**fields, "do": do}, "provider").body.decode()
+    query, sent = in_other_language(page)
+    assert (query, sent) == ("?lang=zh", {"party": "P", **fields, "do": again})
+    path = f"{NOTICES}/new/maintenance{query}"
+    content = urlencode(sent).encode()
+    answer = server.request("POST", path, content, Content_Type=FORM, **token("provider"))
+    chinese = answer.body.decode()
+    assert (answer.status, '<html lang="zh-Hans">' in chinese) == (status, True)
+    assert [value for value in fields.values() if value not in chinese] == []
+    query, back = in_other_language(chinese)
+    assert (query, back) == ("?lang=en", sent)
+    assert count(server) == before
+
+
 def test_a_time_is_on_the_contracts_clocks_and_the_form_says_whose(server: Serving) -> None:
     page = server.get(f"{NOTICES}/new/cause", **token("lessee")).body.decode()
     assert "On the clocks of Asia/Shanghai" in page
