@@ -1,6 +1,6 @@
 """How instants, durations and shares are spelled for people. Always rounded down."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 SECONDS = "%Y-%m-%d %H:%M:%S"
@@ -23,6 +23,15 @@ def local(instant_us: int, zone: str) -> str:
 
     instant = datetime.fromtimestamp(instant_us // 1_000_000, UTC)
     return instant.astimezone(time_zone(zone)).strftime(SECONDS)
+
+
+def offsets(zone: str, start_s: int) -> str:
+    """`UTC+08:00`; of clocks that are put forward within a year from an instant, both: `UTC+01:00, UTC+02:00`."""
+    from weighbridge.contract.zone_data import time_zone
+
+    start, place = datetime.fromtimestamp(start_s, UTC), time_zone(zone)
+    days = (start + timedelta(days=30 * month) for month in range(12))
+    return ", ".join(sorted({f"UTC{day.astimezone(place).isoformat()[19:]}" for day in days}))
 
 
 def span(duration_us: int) -> str:

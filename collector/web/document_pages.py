@@ -13,10 +13,13 @@ from collector.documents.layouts import layout_of
 from collector.documents.words import LANGUAGES
 from collector.judging.live import Fleet
 from collector.web.contract_summary import contract_path
+from collector.web.refusals import reason_in
 from collector.web.seeing import seen
-from collector.web.shell import Shell, language_of
+from collector.web.shell import HEADERS, Shell, language_of
+from collector.web.window_form import WindowForm, window_form
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.settlement.statement import Statement
+from weighbridge.wire.problems import Problem
 
 SUFFIXES = {"text": "txt"}
 """Of formats whose files do not end in their name."""
@@ -57,8 +60,35 @@ class DocumentPages:
         return await self._shown(request, "delivery", self._papers.note_of)
 
     async def acceptance(self, request: web.Request) -> web.Response:
-        """The acceptance certificate of a window."""
-        return await self._shown(request, "acceptance", self._papers.certificate_of)
+        """The acceptance certificate of a window; it is asked for where none was named, or none that can be."""
+        _, version = seen(self._fleet, request)
+        form = window_form(request.query, version.time_zone)
+        if form.errors:
+            return await self._asking(request, form)
+        if form.instants != form.asked:
+            there = request.rel_url.update_query(form.instants)
+            return web.Response(status=303, headers=HEADERS | {"Location": str(there)})
+        try:
+            return await self._shown(request, "acceptance", self._papers.certificate_of)
+        except Problem as error:
+            if error.code != "malformed":
+                raise
+            return await self._asking(request, form, error.detail)
+
+    async def _asking(
+        self, request: web.Request, form: WindowForm, wrong: str = ""
+    ) -> web.Response:
+        name, version = seen(self._fleet, request)
+        language = language_of(request)
+        return await self._shell.page(
+            request,
+            "acceptance.html",
+            zone=version.time_zone,
+            status=400 if form.asked else 200,
+            contract=name,
+            fields=list(form.fields(version, language)),
+            wrong=reason_in(wrong, language) if wrong else "",
+        )
 
     async def _shown(
         self, request: web.Request, kind: str, make: Callable[[web.Request], Awaitable[Paper]]

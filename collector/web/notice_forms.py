@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from collector.documents.spelling import local
+from collector.documents.spelling import local, offsets
 from collector.documents.words import Language
 from collector.web.page_words import PAGE, name, say
 from collector.web.refusals import reason_in
@@ -158,7 +158,7 @@ class NoticeForm:
                 label=say(f"field.{field.name}", self.language),
                 hint=self._hint(field),
                 needed=field.needed,
-                input=_input(field.shape, value),
+                input=input_of(field.shape, value),
                 value=value,
                 choices=self._choices(field.shape, value),
                 error="" if error is None else said_wrong(error, self.language),
@@ -173,7 +173,7 @@ class NoticeForm:
     def _form_of(self, field: FieldRule) -> str:
         contract = self.rules.newest
         values = {
-            "instant": contract.time_zone,
+            "instant": clocks_of(contract),
             "amount": contract.currency,
             "period": self.periods[0] if self.periods else "2026-10",
         }
@@ -210,7 +210,13 @@ class NoticeForm:
         return [value, *found] if shape in SELECTED and value and value not in found else found
 
 
-def _input(shape: Shape, value: str) -> str:
+def clocks_of(contract: Contract) -> str:
+    """The contract's zone, and how far its clocks are from UTC: `Asia/Shanghai (UTC+08:00)`."""
+    zone, (start_s, _) = contract.time_zone, term_of_s(contract)
+    return zone if zone == "UTC" else f"{zone} ({offsets(zone, start_s)})"
+
+
+def input_of(shape: Shape, value: str) -> str:
     """A browser's own input of a time drops what it cannot take: then it is asked for as text."""
     if shape == "instant":
         return "datetime-local" if not value or CLOCK.fullmatch(value) else "text"

@@ -120,10 +120,11 @@ CONTRACT: dict[str, Word] = {
     "document.letter": Word("claim letter", "索赔函"),
     "document.delivery": Word("Delivery note", "交付单"),
     "document.acceptance": Word("Acceptance certificate", "验收证书"),
-    "window_from": Word("tests from", "测试起"),
-    "window_until": Word("until", "测试止"),
-    "window_form": Word(
-        "instants of UTC, such as 2026-10-05T08:00:00Z", "UTC 时刻，如 2026-10-05T08:00:00Z"
+    "window_from": Word("Tests from", "测试起"),
+    "window_until": Word("Until", "测试止"),
+    "window_means": Word(
+        "The window of the tests: the certificate says what was seen in it of each GPU.",
+        "测试的时间段：证书载明其间每张 GPU 的观测结果。",
     ),
     "make_it": Word("Make it", "生成"),
     "files_of_it": Word("Files of this document", "本文件的下载"),

@@ -24,6 +24,7 @@ PAGES: Final = {
     "letter": f"{LEASE}/letter?{NOVEMBER}",
     "delivery": f"{LEASE}/delivery",
     "acceptance": f"{LEASE}/acceptance?from=2026-10-02T00:00:00Z&until=2026-10-03T00:00:00Z",
+    "acceptance-form": f"{LEASE}/acceptance",
     "notices": f"{LEASE}/notices",
     "claim": f"{LEASE}/notices/new/claim?{NOVEMBER}",
     "cause": f"{LEASE}/notices/new/cause",

@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
+from yarl import URL
 
 from collector.api.statements import SettlementApi
 from collector.documents.speaker import Speaker
+from collector.documents.spelling import offsets
 from collector.judging.claimable import Accounts
 from collector.judging.settled import Settled
 from collector.web import contract_time
@@ -22,11 +25,12 @@ from collector.web.readings import Shown
 from tests.collector.living import DAY, SECOND, Lease, event, lease
 from tests.collector.statements.handovers import certificate, note
 from tests.collector.test_statements_from_the_ledger import Asked, issued
-from tests.collector.view.conftest import Submitted, served
+from tests.collector.view.conftest import ScriptedPapers, Submitted, served
 from tests.collector.view.test_web import read
 from tests.weighbridge.scripted import START_US
 from weighbridge.catalogue.findings import meanings
 from weighbridge.catalogue.readings import Tier
+from weighbridge.handover.documents import Certificate
 from weighbridge.judge.slot_history import Times
 from weighbridge.log.entries import EntryKind
 from weighbridge.wire.problems import Problem
@@ -44,6 +48,13 @@ class NoHandover:
         raise Problem("overloaded", "busy")
 
     acceptance = delivery
+
+
+class NotOver(ScriptedPapers):
+    """Papers of a window that is not over."""
+
+    async def certificate_of(self, _: web.Request) -> Certificate:
+        raise Problem("malformed", "the window is not over yet")
 
 
 @pytest.fixture
@@ -412,6 +423,58 @@ async def test_a_delivery_note_and_a_certificate_are_read_there(leased: Lease) -
         "/v1/contracts/K1/acceptance?from=2026-10-01T00%3A00%3A00Z&until=" in str(one)
         for one in files
     )
+
+
+async def asked(client: Client, query: str) -> tuple[int, str, str]:
+    """Of the acceptance of that window the status, where it is sent, and the page."""
+    path = f"{PAGE}/acceptance{query}"
+    async with client.get(path, allow_redirects=False) as response:
+        return response.status, response.headers.get("Location", ""), await response.text()
+
+
+async def test_the_window_of_a_certificate_is_asked_for_on_the_contracts_clocks(
+    client: Client,
+) -> None:
+    status, _, page = await asked(client, "")
+    assert (status, page.count("On the clocks of Asia/Shanghai (UTC+08:00)")) == (200, 2)
+    assert page.count('type="datetime-local" step="1" value=""') == 2
+    assert 'role="alert"' not in page
+    status, there, _ = await asked(
+        client, "?from=2026-10-01T08:00&until=2026-10-01T08:16:40&lang=zh"
+    )
+    instants = {"from": "2026-10-01T00:00:00Z", "until": "2026-10-01T00:16:40Z", "lang": "zh"}
+    assert (status, dict(URL(there).query)) == (303, instants)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("?from=&until=2026-10-01T08:16", "必填。"),
+        ("?from=2026-10-01T08:00", "必填。"),
+        ("?from=now&until=2026-10-01T08:16", "now 不是有效时间"),
+    ],
+)
+async def test_a_window_that_is_none_is_asked_for_again_with_what_was_typed(
+    client: Client, query: str, said: str
+) -> None:
+    status, _, page = await asked(client, f"{query}&lang=zh")
+    assert (status, said in page) == (400, True)
+    assert [one for (one,) in parse_qs(query[1:]).values() if f'value="{one}"' not in page] == []
+
+
+async def test_a_window_of_which_nothing_can_be_certified_is_asked_for_again(
+    leased: Lease,
+) -> None:
+    window, papers = "from=2026-10-01T00:00:00Z&until=2026-10-01T00:16:40Z", NotOver()
+    async with served(leased.fleet, leased.store.ledger, [], papers=papers) as client:
+        status, _, page = await asked(client, f"?{window}&lang=zh")
+    assert (status, '<p role="alert" class="breached">该时间段尚未结束</p>' in page) == (400, True)
+    assert 'value="2026-10-01T00:16:40Z"' in page
+
+
+def test_clocks_that_are_put_forward_are_told_with_both_offsets() -> None:
+    assert offsets("Europe/Berlin", START_US // SECOND) == "UTC+01:00, UTC+02:00"
+    assert offsets("Asia/Shanghai", START_US // SECOND) == "UTC+08:00"
 
 
 @pytest.mark.parametrize(
