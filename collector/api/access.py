@@ -113,11 +113,15 @@ def granted(roles: Sequence[str], person: str = "") -> Bearer:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A login. `key` is the cookie's value; `csrf` is what each form carries that this login sends."""
+    """A login. `key` is the cookie's value; `csrf` is what each form carries that this login sends.
+
+    `hint`: the ID token that names the session at the provider by which it began; None: it began by a token.
+    """
 
     key: str
     csrf: str
     bearer: Bearer
+    hint: str | None = None
 
 
 class SessionKeeper(Protocol):

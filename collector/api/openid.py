@@ -4,7 +4,9 @@ What a login on its way needs (state, nonce, verifier, where to go) lies encrypt
 who begin logins take no memory here. Keys are asked for at each login, so one that was rotated is known at once.
 """
 
+import contextlib
 import json
+import re
 import secrets
 import ssl
 from base64 import urlsafe_b64encode
@@ -12,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from hmac import compare_digest
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote_plus, urlencode
 
 import aiohttp
@@ -36,6 +38,10 @@ MOST_BYTES = 1 << 20
 SECRET_BYTES = 32
 LOGIN_PATH = "/login/openid"
 ANSWER_PATH = f"{LOGIN_PATH}/answer"
+HOME_PATH = "/login"
+"""Where a provider sends those back who logged out there."""
+MOST_HINT = 4096
+ADDRESS = re.compile(r"[!-~]+")
 
 
 class ProviderSilentError(Exception):
@@ -88,6 +94,15 @@ def _has(claims: Mapping[str, Any], rule: Rule) -> bool:
     return rule.value in shown if isinstance(shown, list) else shown == rule.value
 
 
+class Arrival(NamedTuple):
+    """Who came back, where they wanted to go, and the ID token that names their session at the provider; one that no
+    address could carry is left out."""
+
+    bearer: Bearer
+    goal: str
+    hint: str
+
+
 @dataclass(frozen=True, slots=True)
 class _Way:
     """A login on its way."""
@@ -128,13 +143,21 @@ class Provider:
             "code_challenge_method": "S256",
         }
         sealed = self._seal.encrypt_at_time(json.dumps(asdict(way)).encode(), self._wall_s())
-        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}", sealed.decode()
+        return _asking(endpoint, asked), sealed.decode()
 
-    async def finish(self, answer: Mapping[str, str], cookie: str) -> tuple[Bearer, str]:
-        """Who came back with this answer, and where they wanted to go.
+    async def ending(self, hint: str) -> str | None:
+        """Where a browser ends the session that the provider keeps, and is sent to our login from; None where the
+        provider has no such place, or does not answer."""
+        with contextlib.suppress(ProviderSilentError, RefusedLoginError):
+            endpoint = str((await self._discover()).get("end_session_endpoint"))
+            if self._is_an_address(endpoint):
+                home = self._config.redirect.removesuffix(ANSWER_PATH) + HOME_PATH
+                asked = {"client_id": self._config.client, "post_logout_redirect_uri": home}
+                return _asking(endpoint, asked | ({"id_token_hint": hint} if hint else {}))
+        return None
 
-        Raises RefusedLoginError, ProviderSilentError.
-        """
+    async def finish(self, answer: Mapping[str, str], cookie: str) -> Arrival:
+        """Who came back with this answer. Raises RefusedLoginError, ProviderSilentError."""
         way = self._opened(cookie)
         if not compare_digest(answer.get("state", "").encode(errors="replace"), way.state.encode()):
             raise RefusedLoginError("the answer is not one to this login")
@@ -145,8 +168,10 @@ class Provider:
         found = await self._discover()
         tokens = await self._exchange(found, answer.get("code", ""), way.verifier)
         keys = await self._json("GET", found["jwks_uri"])
-        claims = self._identity(tokens.get("id_token"), keys, way.nonce)
-        return self._config.bearer(await self._complete(found, tokens, claims)), way.goal
+        token = str(tokens.get("id_token"))
+        claims = self._identity(token, keys, way.nonce)
+        bearer = self._config.bearer(await self._complete(found, tokens, claims))
+        return Arrival(bearer, way.goal, token if len(token) <= MOST_HINT else "")
 
     def _opened(self, cookie: str) -> _Way:
         try:
@@ -177,7 +202,7 @@ class Provider:
             headers["Authorization"] = named.encode()
         return await self._json("POST", found["token_endpoint"], data=sent, headers=headers)
 
-    def _identity(self, token: object, keys: Any, nonce: str) -> dict[str, Any]:
+    def _identity(self, token: str, keys: Any, nonce: str) -> dict[str, Any]:
         """The claims of an ID token that is this provider's, for us, for this login, and of now."""
         needed = jwt.JWTClaimsRegistry(
             now=self._wall_s(),
@@ -191,7 +216,7 @@ class Provider:
             iat={"essential": True},
         )
         try:
-            decoded = jwt.decode(str(token), KeySet.import_key_set(keys), ALGORITHMS)
+            decoded = jwt.decode(token, KeySet.import_key_set(keys), ALGORITHMS)
             needed.validate(decoded.claims)
         except (JoseError, ValueError, TypeError, KeyError) as error:
             raise RefusedLoginError(f"the provider's word does not hold: {error}") from error
@@ -216,12 +241,16 @@ class Provider:
         found = await self._json("GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if found.get("issuer") != issuer:
             raise ProviderSilentError(f"{issuer} calls itself {found.get('issuer')}")
-        scheme = issuer.partition(":")[0]
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-            if not str(found.get(name)).startswith(("https://", f"{scheme}://")):
+            if not self._is_an_address(str(found.get(name))):
                 raise ProviderSilentError(f"{issuer} names no {name}")
         self._discovered = self._clock() + DISCOVERED_SECONDS, found
         return found
+
+    def _is_an_address(self, text: str) -> bool:
+        """One of the issuer's scheme or better, with nothing that would not stand in a header."""
+        scheme = self._config.issuer.partition(":")[0]
+        return text.startswith(("https://", f"{scheme}://")) and ADDRESS.fullmatch(text) is not None
 
     async def _json(self, method: str, url: str, **sent: Any) -> dict[str, Any]:
         """What the provider answers. Raises RefusedLoginError where it refuses, ProviderSilentError for all else."""
@@ -248,6 +277,10 @@ class Provider:
         if answer.status != 200 or not isinstance(said, dict):
             raise ProviderSilentError(f"{url} answers {answer.status}")
         return said
+
+
+def _asking(endpoint: str, asked: Mapping[str, str]) -> str:
+    return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}"
 
 
 def _secret_in_body(found: Mapping[str, Any]) -> bool:

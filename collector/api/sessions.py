@@ -40,12 +40,12 @@ class Sessions:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         """The one that was used longest ago is first."""
 
-    def begin(self, bearer: Bearer) -> Session:
-        """A new login."""
+    def begin(self, bearer: Bearer, hint: str | None = None) -> Session:
+        """A new login; `hint` as in Session."""
         self._make_room(bearer)
         now = self._clock()
         key, csrf = (secrets.token_urlsafe(KEY_BYTES) for _ in range(2))
-        session = Session(key, csrf, bearer)
+        session = Session(key, csrf, bearer, hint)
         self._kept[key] = _Kept(session, now, now)
         return session
 

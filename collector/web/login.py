@@ -95,7 +95,7 @@ class LoginPage:
             return await self._waiting(request, "/")
         way = request.cookies.get(cookie_name(request, WAY_COOKIE), "")
         try:
-            bearer, goal = await provider.finish(request.query, way)
+            arrival = await provider.finish(request.query, way)
         except ProviderSilentError as error:
             return await self._silent(request, "/", error)
         except RefusedLoginError as error:
@@ -104,15 +104,27 @@ class LoginPage:
             return await self._asking(
                 request, "/", 403, "provider_refused", reason_in(str(error), language_of(request))
             )
-        answer = self._begun(request, bearer, goal)
+        answer = self._begun(request, *arrival)
         keep_cookie(request, answer, WAY_COOKIE, None)
         return answer
 
     async def leave(self, request: web.Request) -> web.StreamResponse:
-        """The login of this browser is over."""
+        """The login of this browser is over; one that a provider began is on its way to end there too."""
+        session = self._sessions.of(request)
         self._end(request)
-        answer = _sent_to(LOGIN)
+        hint = None if session is None else session.hint
+        there = None if hint is None else await self._required().ending(hint)
+        answer = _sent_to(LOGIN) if there is None else await self._leading(request, there)
         hand_out(request, answer, None)
+        return answer
+
+    async def _leading(self, request: web.Request, there: str) -> web.Response:
+        """A page and no redirect: a browser lets no form of ours end elsewhere."""
+        elsewhere, provider = LOGIN + in_other_language(request), self._required().label
+        answer = await self._shell.page(
+            request, "left.html", elsewhere=elsewhere, there=there, provider=provider
+        )
+        answer.headers["Refresh"] = f"0; url={there}"
         return answer
 
     def _required(self) -> Provider:
@@ -120,12 +132,14 @@ class LoginPage:
             raise Problem("not_found", "no provider is configured: log in by token")
         return self._provider
 
-    def _begun(self, request: web.Request, bearer: Bearer, goal: str) -> web.StreamResponse:
+    def _begun(
+        self, request: web.Request, bearer: Bearer, goal: str, hint: str | None = None
+    ) -> web.StreamResponse:
         """A login of its own each time: a name that somebody else may know is never taken over."""
         self._end(request)
         reads = bearer.roles & ADMITTED[Access.READ]
         answer = _sent_to(goal if reads or goal != "/" else LOGIN)
-        hand_out(request, answer, self._sessions.begin(bearer))
+        hand_out(request, answer, self._sessions.begin(bearer, hint))
         return answer
 
     def _end(self, request: web.Request) -> None:

@@ -23,6 +23,8 @@ ACCESS: Mapping[str, Word] = {
         "{} 目前无响应：请稍后重试，或使用令牌登录。",
     ),
     "provider_refused": Word("Nobody was logged in: {}.", "未能登录：{}。"),
+    "left_here": Word("You are logged out here", "您已退出本采集端"),
+    "leave_there": Word("Log out at {} too", "同时退出 {}"),
     "logged_in_as": Word("You are logged in.", "您已登录。"),
     "log_in_first": Word("Log in, or as somebody else", "登录，或更换身份登录"),
     "role.admin": Word("administrator", "管理员"),

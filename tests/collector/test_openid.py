@@ -1,5 +1,6 @@
 """Logging in by OpenID Connect: against a certified provider, and what one that errs or lies gets nobody into."""
 
+import html
 import re
 import shutil
 import socket
@@ -19,6 +20,7 @@ from aiohttp.test_utils import TestServer
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
+from collector.api import openid
 from collector.api.access import Grant, Role, token_hash
 from collector.api.openid import (
     LEEWAY_SECONDS,
@@ -59,13 +61,15 @@ class Scripted:
         self.token_status = 200
         self.sent: Mapping[str, Any] = {}
         self.issuer = ""
+        self.more: dict[str, Any] = {}
+        """What else it publishes of itself."""
 
     async def discovery(self, request: web.Request) -> web.Response:
         del request
         places = {"authorization_endpoint": "auth", "token_endpoint": "token", "jwks_uri": "keys"}
         places["userinfo_endpoint"] = "me"
         found = {name: f"{self.issuer}/{place}" for name, place in places.items()}
-        return web.json_response({"issuer": self.issuer} | found)
+        return web.json_response({"issuer": self.issuer} | found | self.more)
 
     async def token(self, request: web.Request) -> web.Response:
         self.sent = dict(await request.post())
@@ -88,7 +92,9 @@ class Scripted:
 class Way:
     """One login at a scripted provider, from its beginning to the provider's answer."""
 
-    def __init__(self, provider: Provider, scripted: Scripted, asked: dict[str, str]) -> None:
+    def __init__(self, config: OpenId, provider: Provider, scripted: Scripted, there: str) -> None:
+        asked = {name: value for name, (value,) in parse_qs(urlsplit(there).query).items()}
+        self.config = config
         self.provider = provider
         self.scripted = scripted
         self.asked = asked
@@ -103,7 +109,8 @@ class Way:
         self.scripted.claims = {name: it for name, it in changed.items() if it is not None}
 
     async def end(self) -> tuple[Any, str]:
-        return await self.provider.finish(self.answer, self.cookie)
+        arrival = await self.provider.finish(self.answer, self.cookie)
+        return arrival.bearer, arrival.goal
 
 
 class Clock:
@@ -140,8 +147,7 @@ async def way(clock: Clock) -> AsyncIterator[Way]:
         )
         provider = Provider(config, clock, time.monotonic)
         there, cookie = await provider.begin("/contracts/lease")
-        asked = {name: value for name, (value,) in parse_qs(urlsplit(there).query).items()}
-        made = Way(provider, scripted, asked)
+        made = Way(config, provider, scripted, there)
         made.cookie = cookie
         made.says()
         yield made
@@ -268,6 +274,41 @@ async def test_a_provider_that_fails_is_silent(way: Way) -> None:
         await way.end()
 
 
+HOME = "client_id=weighbridge&post_logout_redirect_uri=https%3A%2F%2Fcollector.example%2Flogin"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "hint", "there"),
+    [
+        ("https://id.example/end", "a.b.c", f"https://id.example/end?{HOME}&id_token_hint=a.b.c"),
+        ("https://id.example/end?a=b", "", f"https://id.example/end?a=b&{HOME}"),
+        (None, "a.b.c", None),
+        ("ftp://id.example/end", "a.b.c", None),
+        ("javascript:alert(1)", "a.b.c", None),
+        ("https://id.example/\r\nSet-Cookie: a=b", "a.b.c", None),
+    ],
+)
+async def test_who_logs_out_is_led_to_where_the_provider_ends_its_session(
+    way: Way, clock: Clock, endpoint: str | None, hint: str, there: str | None
+) -> None:
+    way.scripted.more = {"end_session_endpoint": endpoint}
+    assert await Provider(way.config, clock, time.monotonic).ending(hint) == there
+
+
+async def test_an_id_token_that_no_address_could_carry_is_not_kept(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hint() -> str:
+        return (await way.provider.finish(way.answer, way.cookie)).hint
+
+    token = await hint()
+    assert token.count(".") == 2
+    monkeypatch.setattr(openid, "MOST_HINT", len(token))
+    assert await hint() == token
+    monkeypatch.setattr(openid, "MOST_HINT", len(token) - 1)
+    assert await hint() == ""
+
+
 TOKENS = f'[{{sha256 = "{token_hash("a-token")}", role = "admin"}}]'
 
 
@@ -317,6 +358,25 @@ class Browser:
         """The status, the address where it ended, and the page."""
         async with self._client.get(self._server.url + path) as answer:
             return answer.status, str(answer.url), await answer.text()
+
+    async def log_out(self) -> tuple[str, str, str]:
+        """Here, and where that leads: our answer's header, where it ended, and whether that asked to be sure."""
+        _, _, page = await self.get("/contracts/lease")
+        (shown,) = re.findall(
+            r'action="/logout"><input type="hidden" name="csrf" value="([^"]+)"', page
+        )
+        async with self._client.post(f"{self._server.url}/logout", data={"csrf": shown}) as left:
+            leading, page = left.headers["Refresh"], await left.text()
+        (there,) = re.findall(r'<p><a href="([^"]+)"', page)
+        async with self._client.get(html.unescape(there)) as asked:
+            sure, page = str(asked.url), await asked.text()
+        action, fields = (
+            re.findall(r'action="([^"]+)"', page)[0],
+            re.findall(r'name="(\w+)" value="([^"]*)"', page),
+        )
+        filled = {**dict(fields), "logout": "yes"}
+        async with self._client.post(urljoin(sure, action), data=filled) as home:
+            return leading, sure, str(home.url)
 
     async def post(self, path: str, fields: dict[str, str]) -> int:
         async with self._client.post(self._server.url + path, data=fields) as answer:
@@ -381,6 +441,17 @@ async def test_people_log_in_by_a_certified_provider(
             assert (status, url) == (200, f"{server.url}/contracts/lease")
             assert "<b>Li Wei</b> · lessee" in page
             assert (await browser.get("/v1/keys"))[0] == 403
+            _, url, _ = await browser.get("/login/openid?next=/log")
+            assert url == f"{server.url}/log", "the provider knows who has just logged in"
+            leading, sure, home = await browser.log_out()
+            assert leading.startswith(f"0; url=http://127.0.0.1:{port}/session/end?client_id=")
+            assert sure.startswith(f"http://127.0.0.1:{port}/session/end?client_id=weighbridge&")
+            assert home == f"{server.url}/login"
+            assert (await browser.get("/contracts/lease"))[1].startswith(
+                f"{server.url}/login?next="
+            )
+            _, url, _ = await browser.get("/login/openid?next=/log")
+            assert url.startswith(f"http://127.0.0.1:{port}/interaction/"), "and knows them no more"
         for name, status_then, said in (
             ("eve", 403, "nothing here is granted to Eve"),
             ("root", 200, "<b>Root</b> · administrator"),

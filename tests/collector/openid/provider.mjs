@@ -17,7 +17,10 @@ server.listen(Number(port), '127.0.0.1', () => {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const key = { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), alg: 'RS256', use: 'sig' };
   const provider = new Provider(issuer, {
-    clients: [{ client_id: 'weighbridge', client_secret: 'a secret: +/&', redirect_uris: redirects }],
+    clients: [{
+      client_id: 'weighbridge', client_secret: 'a secret: +/&', redirect_uris: redirects,
+      post_logout_redirect_uris: redirects.map((one) => one.replace('/openid/answer', '')),
+    }],
     jwks: { keys: [key] },
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], groups: ['groups'] },
     scopes: ['openid', 'profile', 'email', 'groups'],
