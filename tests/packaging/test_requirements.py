@@ -13,9 +13,10 @@ RUNTIME = ("agent", "collector", "challenge", "dashboards", "pdf")
 LOCKS = {
     "runtime.txt": RUNTIME,
     "agent.txt": ("agent",),
-    "development.txt": (*RUNTIME, "s3"),
+    "development.txt": (*RUNTIME, "s3", "remote-write", "otlp"),
     "probe.txt": ("agent", "probe"),
     "s3.txt": ("s3",),
+    "telemetry.txt": ("remote-write", "otlp"),
 }
 """Each lock, and the extras that it pins."""
 
@@ -56,6 +57,24 @@ def test_all_that_the_project_asks_for_is_pinned_to_a_version_that_it_accepts(lo
             assert asked.specifier.contains(exact.version), asked
 
 
+def _on_account_of_the_project(lock: str) -> set[str]:
+    """The packages of which the lock says that this project itself asks for them."""
+    text = (ROOT / "requirements" / lock).read_text()
+    blocks = re.findall(r"^([a-z0-9-]+)==((?:.*\n(?![a-z0-9]))*.*)", text, re.MULTILINE)
+    return {name for name, block in blocks if re.search(r"# +(via )?weighbridge[ :]", block)}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_was_written_from_what_the_project_asks_for_now(lock: str) -> None:
+    assert _on_account_of_the_project(lock) == {
+        canonicalize_name(asked.name) for asked in _asked(lock)
+    }
+
+
+def test_every_lock_is_looked_at() -> None:
+    assert {path.name for path in (ROOT / "requirements").glob("*.txt")} == LOCKS.keys()
+
+
 def _files(lock: str) -> set[tuple[str, str, str]]:
     """Name, version and hashes, wherever it is installed: a package of the tests may need one on more platforms."""
     pins = ((Requirement(line), hashes) for line, hashes in _pins(lock).items())
@@ -63,7 +82,7 @@ def _files(lock: str) -> set[tuple[str, str, str]]:
 
 
 def test_what_runs_is_what_was_tested() -> None:
-    for lock in ("runtime.txt", "agent.txt", "s3.txt"):
+    for lock in LOCKS.keys() - {"probe.txt"}:
         assert _files(lock) <= _files("development.txt")
 
 
