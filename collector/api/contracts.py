@@ -113,13 +113,19 @@ class Api:
             Route("GET", "/v1/contracts", self.contracts, read, "Contracts, by name.", pages),
             Route("POST", "/v1/contracts", self.add, Access.ADMIN, "Add a contract or a version."),
             Route("GET", one, self.contract, read, "A contract with all defaults."),
-            Route("POST", f"{one}/withdraw", self.withdraw, Access.ADMIN, "Take one out."),
+            Route(
+                "POST",
+                f"{one}/withdraw",
+                self.withdraw,
+                Access.ADMIN,
+                "Take out one that was added by mistake.",
+            ),
             Route("GET", f"{one}/status", self.status, read, "Delivered against contracted."),
             Route("GET", f"{one}/findings", self.findings, read, "Open findings.", pages),
             Route(
                 "GET", f"{one}/history", self.history, read, "Findings ever, open or not.", pages
             ),
-            Route("GET", f"{one}/timeline", self.timeline, read, "Intervals.", _TIMELINE),
+            Route("GET", f"{one}/timeline", self.timeline, read, "States over time.", _TIMELINE),
             Route("GET", "/v1/nodes", self.nodes, read, "Nodes, by name.", pages),
             Route("GET", "/v1/nodes/{node}", self.node, read, "A node and its GPUs."),
             Route("GET", "/v1/gpus/{gpu}", self.gpu, read, "A GPU, wherever it was shown."),
@@ -132,7 +138,7 @@ class Api:
         text = "text/plain"
         return (
             Route("GET", "/metrics", self.metrics, seen, "Contracts and nodes.", (), text),
-            Route("GET", shard, self.shard, seen, "One shard of GPUs.", (), text),
+            Route("GET", shard, self.shard, seen, "One shard of the GPUs.", (), text),
             Route("GET", "/v1/sd/prometheus", self.discovery, seen, "HTTP service discovery."),
         )
 

@@ -25,7 +25,7 @@ class CosigningApi:
         return (
             Route("GET", CHECKPOINT_PATH, self.checkpoint, read, "The cosigned head.", (), text),
             Route("GET", COSIGNING_PATH, self.cosigning, read, "The head to cosign.", (), text),
-            Route("POST", COSIGNATURES_PATH, self.cosigned, opened, "Cosignatures of it."),
+            Route("POST", COSIGNATURES_PATH, self.cosigned, opened, "Cosignatures of that head."),
         )
 
     async def checkpoint(self, _: web.Request) -> web.Response:

@@ -76,7 +76,13 @@ class LogApi:
             Route("POST", ENROL_PATH, self.enroll, opened, "A key for a node, by an invite."),
             Route("GET", AUTHORITY_PATH, self.authority, opened, "The CA's certificate.", (), text),
             Route(
-                "GET", NEXT_AUTHORITY_PATH, self.next_authority, opened, "The next CA's.", (), text
+                "GET",
+                NEXT_AUTHORITY_PATH,
+                self.next_authority,
+                opened,
+                "The certificate of the CA that follows.",
+                (),
+                text,
             ),
             Route("GET", "/v1/log/head", self.head, read, "The newest signed head."),
             Route(

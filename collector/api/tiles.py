@@ -26,8 +26,18 @@ class TilesApi:
     def routes(self) -> tuple[Route, ...]:
         read = Access.READ
         return (
-            Route("GET", "/tile/entries/{tile:.+}", self.entries, read, "Entries.", (), BINARY),
-            Route("GET", "/tile/{level}/{tile:.+}", self.hashes, read, "Hashes.", (), BINARY),
+            Route(
+                "GET",
+                "/tile/entries/{tile:.+}",
+                self.entries,
+                read,
+                "A bundle of entries.",
+                (),
+                BINARY,
+            ),
+            Route(
+                "GET", "/tile/{level}/{tile:.+}", self.hashes, read, "A tile of hashes.", (), BINARY
+            ),
         )
 
     async def hashes(self, request: web.Request) -> web.Response:

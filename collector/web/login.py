@@ -55,7 +55,7 @@ class LoginPage:
             Route("GET", LOGIN, self.page, open_, "Where people log in.", asked, HTML),
             Route("POST", LOGIN, self.enter, open_, "Log in by a token.", (), HTML),
             Route("GET", LOGIN_PATH, self.go, open_, "To the provider's login.", asked, HTML),
-            Route("GET", ANSWER_PATH, self.back, open_, "And back from it.", answered, HTML),
+            Route("GET", ANSWER_PATH, self.back, open_, "Back from that login.", answered, HTML),
             Route("POST", "/logout", self.leave, known, "End this login.", (), HTML),
         )
 

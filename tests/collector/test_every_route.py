@@ -1,8 +1,14 @@
-"""Every route for everybody: who reaches it, by a token and by a login. A new route fails here until it has its row."""
+"""Every route for everybody: who reaches it, by a token and by a login. A new route fails here until it has its row.
 
+docs/protocol.md lists them as the program describes them: WEIGHBRIDGE_WRITE_GOLDEN=1 writes its table anew.
+"""
+
+import os
 import re
 from collections.abc import Iterator, Mapping
 from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -17,6 +23,11 @@ from tests.collector.building import (
     set_config,
     wait_for,
 )
+
+PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
+HEAD = "| route | who | what |\n|---|---|---|\n"
+ELSEWHERE = {"/add-checkpoint", "/v1/simulation/clock"}
+"""What the page tells of and no real collector serves: a witness's, and a simulation's clock."""
 
 ROLES = {
     "ops": "ops",
@@ -191,9 +202,50 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clients]:
         made.close()
 
 
-def test_every_route_has_its_row(clients: Clients) -> None:
+@pytest.fixture(scope="module")
+def described(clients: Clients) -> dict[str, dict[str, Any]]:
+    """What the program says of each of its routes."""
     paths = clients.server.get("/v1/openapi.json").json["paths"]
-    assert {f"{way.upper()} {path}" for path, ways in paths.items() for way in ways} == set(ROWS)
+    told = [(way, path, says) for path, ways in paths.items() for way, says in ways.items()]
+    return {f"{way.upper()} {path}": says for way, path, says in told}
+
+
+def line(route: str, says: dict[str, Any]) -> str:
+    """A route as the page lists it."""
+    query = "&".join(f"{one['name']}=" for one in says["parameters"] if one["in"] == "query")
+    return f"| `{route}{'?' if query else ''}{query}` | {says['x-access']} | {says['summary']} |\n"
+
+
+def test_every_route_has_its_row(described: dict[str, dict[str, Any]]) -> None:
+    assert described.keys() == ROWS.keys()
+
+
+def test_the_page_of_the_protocol_lists_every_route(described: dict[str, dict[str, Any]]) -> None:
+    made = "".join(line(route, described[route]) for route in sorted(described, key=by_path))
+    before, _, listed = PROTOCOL.read_text().partition(HEAD)
+    if "WEIGHBRIDGE_WRITE_GOLDEN" in os.environ:
+        PROTOCOL.write_text(f"{before}{HEAD}{made}")
+        listed = made
+    assert listed == made
+
+
+def by_path(route: str) -> tuple[str, str]:
+    method, path = route.split()
+    return path, method
+
+
+def test_the_page_of_the_protocol_tells_of_no_other_route(
+    described: dict[str, dict[str, Any]],
+) -> None:
+    before, _, _ = PROTOCOL.read_text().partition(HEAD)
+    told = set(re.findall(r"(GET|POST) (/[^\s`?\[]*)", before))
+    served = [re.sub(r"{\w+}", "[^/]+", route) for route in described]
+    assert [
+        f"{method} {path}"
+        for method, path in sorted(told)
+        if path not in ELSEWHERE
+        and not any(re.fullmatch(one, f"{method} {path}") for one in served)
+    ] == []
 
 
 @pytest.mark.parametrize("row", ROWS)
