@@ -81,8 +81,11 @@ class OutagePage:
         margin_us = max(LEAST_MARGIN_US, (end_us - start_us) // 4)
         ends_us = (start_us - margin_us, min(end_us + margin_us, self._fleet.now_us))
         growing = self._fleet.open_rows(contract, node)
-        written = await asyncio.to_thread(self._ledger.rows, contract, *ends_us, None, node)
-        held = devices((*written, *growing), row.unit, ends_us)
+        held = await asyncio.to_thread(
+            lambda: devices(
+                (*self._ledger.rows(contract, *ends_us, None, node), *growing), row.unit, ends_us
+            )
+        )
         times = await self._plots.times(node, [contract])
         subject = Subject(node, held, zone, speak.language, times)
         band = Band(start_us, end_us, row.state, row.causes)

@@ -1,11 +1,13 @@
 """A scripted fleet: every state that a GPU or a node can be in, in memory, read as the pages read the real one."""
 
+import asyncio
 import time
 from collections.abc import (
     AsyncIterator,
     Callable,
     Collection,
     Iterable,
+    Iterator,
     Mapping,
     Sequence,
 )
@@ -267,6 +269,21 @@ class ScriptedLedger:
         ]
 
 
+class ReadApart:
+    """A ledger whose rows no event loop reads: of a large contract that takes long."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    def rows(self, *asked: Any) -> Iterator[Row]:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        yield from self._ledger.rows(*asked)
+
+
 @pytest.fixture
 def ledger() -> ScriptedLedger:
     up, down = State.UP, State.DOWN
@@ -384,6 +401,7 @@ async def served(
     async def withdraw_contract(_name: str, _reason: str) -> int:
         raise AssertionError("no test of pages withdraws a contract")
 
+    ledger = ReadApart(ledger)
     tokens = {token_hash(token): bearer for token, bearer in TOKENS.items()}
     sessions = Sessions(time.monotonic)
     gate = Gate(tokens, True, sessions=sessions)
