@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,6 +61,7 @@ from collector.log.keys import load_keys
 from collector.log.own_keys import OwnKeys, announced, own_keys
 from collector.log.ticks import SystemClocks, TickClock
 from collector.sending.queue import Queue
+from collector.sending.starting import forwarders, queues
 from collector.serving import (
     Served,
     certified,
@@ -150,7 +151,7 @@ class Components:
     settled: Settled
     rounds: Rounds
     budgets: Budgets
-    waiting: Queue | None
+    waiting: Mapping[str, Queue]
     doors: Doors
     sessions: Sessions
 
@@ -247,7 +248,7 @@ async def _components(
             settled,
             rounds,
             budgets,
-            _queue(config),
+            queues(config.directory, config.receivers),
         )
         async with (
             challenging(challenges, judging.caught_up),
@@ -354,31 +355,11 @@ def _exposed(components: Components) -> tuple[Ingest, Exposition]:
     return ingest, Exposition(recent, lambda: _own(components, ingest))
 
 
-def _queue(config: CollectorConfig) -> Queue | None:
-    settings = config.remote_write
-    if settings is None:
-        return None
-    return Queue(config.directory / "remote-write", settings.queue_bytes)
-
-
 def _sending(
     components: Components, exposition: Exposition
 ) -> Iterator[AbstractAsyncContextManager[None]]:
-    """Writes to the receivers that there are. Raises ConfigError where what one needs is not installed."""
-    config, queue = components.config, components.waiting
-    try:
-        if config.remote_write is not None and queue is not None:
-            from collector.sending.remote_write import RemoteWrite
-
-            work = RemoteWrite(config.remote_write, queue, exposition).run()
-            yield beside(work, "metrics are written to the receiver no more")
-        if config.otlp is not None:
-            from collector.sending.otlp import Otlp
-
-            yield beside(Otlp(config.otlp, exposition).run(), "metrics are sent by OTLP no more")
-    except ModuleNotFoundError as error:
-        extras = "the extras remote-write and otlp (requirements/telemetry.txt)"
-        raise ConfigError(f"{error.name} is missing: install {extras}") from error
+    for one in forwarders(components.config.receivers, components.waiting, exposition):
+        yield beside(one.run(), "metrics are sent to a receiver no more")
 
 
 def _routes(
@@ -450,8 +431,8 @@ def _own(components: Components, ingest: Ingest) -> Iterator[Sample]:
         components.store, ingest, components.judging, components.committer.newest_us
     )
     yield from disk_samples(components.config.directory)
-    if components.waiting is not None:
-        yield from components.waiting.samples()
+    for waiting in components.waiting.values():
+        yield from waiting.samples()
     yield metrics.CLOCK_OFFSET, (), components.committer.clock.off_us / 1_000_000
     for contract, count in sorted(components.settler.broken.items()):
         yield metrics.STATEMENTS_BROKEN, (contract,), count

@@ -5,8 +5,8 @@ A key that is not known is an error, wherever it stands. Paths are relative to t
 
 import ipaddress
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -116,6 +116,7 @@ class OtlpSettings(Model):
     token: Text | None = None
     authority: Text | None = None
     labels: dict[str, Text] = Field(default_factory=dict)
+    queue_bytes: Count = 1 << 30
 
 
 class AttestationSettings(Model):
@@ -190,8 +191,7 @@ class CollectorConfig:
     witnesses: tuple[Witness, ...]
     witness_seconds: int
     timestamps: Authority | None
-    remote_write: Receiver | None
-    otlp: Receiver | None
+    receivers: Mapping[str, Receiver]
     attestation: Verifier | None
     openid: OpenId | None
 
@@ -249,8 +249,7 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
         witnesses=_witnesses(file, settings.witnesses),
         witness_seconds=settings.witness_seconds,
         timestamps=_authority(file, settings.timestamps),
-        remote_write=_receiver(file, "remote_write", settings.remote_write),
-        otlp=_receiver(file, "otlp", settings.otlp),
+        receivers=dict(_receivers(file, settings)),
         attestation=_verifier(file, settings.attestation),
         openid=_openid(file, settings.openid, settings.url),
     )
@@ -312,23 +311,23 @@ def _authority(file: Path, settings: TimestampSettings | None) -> Authority | No
     return Authority(settings.url, certificates, settings.seconds)
 
 
-def _receiver(
-    file: Path, key: str, settings: RemoteWriteSettings | OtlpSettings | None
-) -> Receiver | None:
-    if settings is None:
-        return None
+def _receivers(file: Path, settings: Settings) -> Iterator[tuple[str, Receiver]]:
+    for key, told in (("remote_write", settings.remote_write), ("otlp", settings.otlp)):
+        if told is not None:
+            yield key, _receiver(file, key, told)
+
+
+def _receiver(file: Path, key: str, settings: RemoteWriteSettings | OtlpSettings) -> Receiver:
     if urlsplit(settings.url).scheme not in ("http", "https"):
         raise ConfigError(f"{file}: {key}.url: http or https")
-    made = Receiver(
+    return Receiver(
         settings.url,
         settings.seconds,
         _beside(file, f"{key}.token", settings.token),
         _beside(file, f"{key}.authority", settings.authority),
         tuple(settings.labels.items()),
+        settings.queue_bytes,
     )
-    if isinstance(settings, RemoteWriteSettings):
-        return replace(made, queue_bytes=settings.queue_bytes)
-    return made
 
 
 def _beside(file: Path, key: str, named: str | None) -> Path | None:

@@ -1,23 +1,25 @@
-"""Metrics to a receiver of OTLP over HTTP, by the OpenTelemetry SDK.
+"""The requests of OTLP over HTTP, by the OpenTelemetry SDK.
 
 What OpenTelemetry's conventions for hardware name bears their name (hw.gpu.utilization), everything else
-`weighbridge.` and its unit apart, as they ask. Points are handed to the exporter whole: an instrument of the SDK keeps
-2,000 sets of attributes, and a fleet has more. A node is a resource, by host.name.
+`weighbridge.` and its unit apart, as they ask. Points are handed to the SDK's encoder whole: an instrument of the SDK
+keeps 2,000 sets of attributes, and a fleet has more. A node is a resource, by host.name.
 """
 
-import asyncio
-import logging
+import gzip
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
-from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from google.protobuf.message import DecodeError
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceResponse,
+)
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
     Metric,
-    MetricExportResult,
     MetricsData,
     NumberDataPoint,
     ResourceMetrics,
@@ -27,16 +29,13 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from collector.api.exposition import Exposition
-from collector.sending.receivers import Receiver
-from collector.sending.samples import Labels, Sample, pages, samples
+from collector.sending.samples import Labels, Sample, samples
 from weighbridge.catalogue.metrics import METRICS, PREFIX, Type
 
-logger = logging.getLogger("weighbridge.otlp")
-
-PATIENCE_S = 30.0
 AT_ONCE = 2_000
 """Points in one request."""
+AGAIN = frozenset({429, 502, 503, 504})
+"""https://opentelemetry.io/docs/specs/otlp/#failures-1: every other refusal is for good."""
 
 
 class Named(NamedTuple):
@@ -96,10 +95,10 @@ def named(family: str) -> Named:
 def data(found: Iterable[Sample], begun_ns: int, at_ns: int, labels: Labels = ()) -> MetricsData:
     """What is to be sent: a resource for each node, and one for what concerns none. `labels` say who sends."""
     by_node: dict[str, dict[str, list[Sample]]] = {}
-    for name, pairs, value in found:
+    for one in found:
+        name, _, value = one
         if name in FAMILIES and math.isfinite(value):
-            node = dict(pairs).get("node", "")
-            by_node.setdefault(node, {}).setdefault(name, []).append((name, pairs, value))
+            by_node.setdefault(_node(one), {}).setdefault(name, []).append(one)
     return MetricsData(
         [
             ResourceMetrics(_resource(node, labels), [_scope(rows, begun_ns, at_ns)], "")
@@ -109,7 +108,8 @@ def data(found: Iterable[Sample], begun_ns: int, at_ns: int, labels: Labels = ()
 
 
 def _resource(node: str, labels: Labels) -> Resource:
-    host = {"host.name": node} if node else {}
+    """Receivers that keep only the service of a resource, as Prometheus does, tell nodes apart by its instance."""
+    host = {"host.name": node, "service.instance.id": node} if node else {}
     return Resource({"service.name": "weighbridge", **dict(labels), **host})
 
 
@@ -145,37 +145,36 @@ def _attributes(pairs: Labels) -> Iterator[tuple[str, str]]:
 
 
 class Otlp:
-    """Sends what the pages say, on a schedule. Nothing is kept: the next request says what is then."""
+    """Requests with a point of every series that the pages tell of; counters count from `begun_us`."""
 
-    def __init__(self, receiver: Receiver, exposition: Exposition) -> None:
-        self._receiver, self._exposition = receiver, exposition
-        token = receiver.token
-        self._exporter = OTLPMetricExporter(
-            receiver.url,
-            certificate_file=None if receiver.authority is None else str(receiver.authority),
-            headers={}
-            if token is None
-            else {"Authorization": f"Bearer {token.read_text().strip()}"},
-            timeout=PATIENCE_S,
-            compression=Compression.Gzip,
-            max_export_batch_size=AT_ONCE,
-        )
-        self._begun_ns = exposition.now_us * 1000
+    headers: Mapping[str, str] = {
+        "Content-Encoding": "gzip",
+        "Content-Type": "application/x-protobuf",
+    }
 
-    async def run(self) -> None:
-        """For ever."""
-        while True:
-            if not await self.send():
-                logger.warning("the receiver of OTLP takes nothing")
-            await asyncio.sleep(self._receiver.seconds)
+    def __init__(self, labels: Labels, begun_us: int) -> None:
+        self._labels, self._begun_us = labels, begun_us
 
-    async def send(self) -> bool:
-        """Send what the pages say now; whether it was taken."""
-        at_ns = self._exposition.now_us * 1000
-        texts = [text async for text in pages(self._exposition)]
-        return await asyncio.to_thread(self._export, texts, at_ns)
+    def bodies(self, texts: Iterable[str], at_us: int) -> Iterator[bytes]:
+        """As `Wire` says."""
+        found = iter(sorted((one for text in texts for one in samples(text)), key=_node))
+        while some := list(islice(found, AT_ONCE)):
+            made = data(some, self._begun_us * 1000, at_us * 1000, self._labels)
+            yield gzip.compress(encode_metrics(made).SerializeToString())
 
-    def _export(self, texts: Sequence[str], at_ns: int) -> bool:
-        found = (one for text in texts for one in samples(text))
-        made = data(found, self._begun_ns, at_ns, self._receiver.labels)
-        return self._exporter.export(made, PATIENCE_S * 1000) is MetricExportResult.SUCCESS
+    def again(self, status: int) -> bool:
+        """As the specification says."""
+        return status in AGAIN
+
+    def complaint(self, answer: bytes, /) -> str:
+        """How many points it did not take, and why."""
+        try:
+            partly = ExportMetricsServiceResponse.FromString(answer).partial_success
+        except DecodeError:
+            return ""
+        count = partly.rejected_data_points
+        return f"{count} points: {partly.error_message}" if count else ""
+
+
+def _node(sample: Sample) -> str:
+    return dict(sample[1]).get("node", "")

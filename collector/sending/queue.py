@@ -4,7 +4,6 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import Metric
 from weighbridge.process.files import write_file
 
@@ -13,10 +12,12 @@ class Queue:
     """Requests in a directory, at most `most_bytes` of them: then the oldest are dropped, and counted.
 
     What was put is durable when `put` returns, and there until it is done with. One process uses it at a time.
+    `waiting` and `requests` are the metrics by which it is told of.
     """
 
-    def __init__(self, directory: Path, most_bytes: int) -> None:
+    def __init__(self, directory: Path, most_bytes: int, waiting: Metric, requests: Metric) -> None:
         self._directory, self._most_bytes = directory, most_bytes
+        self._told = waiting, requests
         directory.mkdir(mode=0o700, exist_ok=True)
         for broken in directory.glob("*.new"):
             broken.unlink()
@@ -56,6 +57,7 @@ class Queue:
 
     def samples(self) -> Iterator[tuple[Metric, Sequence[str], int | float]]:
         """For `/metrics`."""
-        yield metrics.REMOTE_WAITING, (), self.bytes
+        waiting, requests = self._told
+        yield waiting, (), self.bytes
         for result, count in sorted(self.counts.items()):
-            yield metrics.REMOTE_REQUESTS, (result,), count
+            yield requests, (result,), count

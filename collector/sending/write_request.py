@@ -13,7 +13,7 @@ from typing import Any
 import cramjam
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from collector.sending.samples import Labels, Sample
+from collector.sending.samples import Labels, Sample, samples
 
 HEADERS = {
     "Content-Encoding": "snappy",
@@ -23,6 +23,36 @@ HEADERS = {
 (STALE,) = struct.unpack("<d", (0x7FF0000000000002).to_bytes(8, "little"))
 AT_ONCE = 5_000
 """Series in one request."""
+TOO_MANY = 429
+
+
+class RemoteWrite:
+    """Requests with every series that the pages tell of; what they tell of no more is ended, or it would be shown
+    for five minutes more. `external` labels name who sends.
+    """
+
+    headers: Mapping[str, str] = HEADERS
+
+    def __init__(self, external: Labels) -> None:
+        self._external = dict(external)
+        self._known: frozenset[Labels] = frozenset()
+
+    def bodies(self, texts: Iterable[str], at_us: int) -> Iterator[bytes]:
+        """As `Wire` says."""
+        found = (one for text in texts for one in samples(text))
+        values = series(found, self._external)
+        ended = dict.fromkeys(self._known - values.keys(), STALE)
+        self._known = frozenset(values)
+        yield from bodies(values | ended, at_us // 1000)
+
+    def again(self, status: int) -> bool:
+        """As the specification says: what is too much at once, and what went wrong over there."""
+        return status >= 500 or status == TOO_MANY
+
+    def complaint(self, _answer: bytes, /) -> str:
+        """Its receivers take a request whole or not at all."""
+        return ""
+
 
 Field = descriptor_pb2.FieldDescriptorProto
 MESSAGES: Mapping[str, Sequence[tuple[str, int, int, str]]] = {

@@ -87,7 +87,7 @@ def test_the_slowest_tick_is_no_stall() -> None:
         ('[remote_write]\nurl = "http://a/"\ntoken = "none"', "remote_write.token: .* is no file"),
         ('[remote_write]\nurl = "http://a/"\nseconds = 0', "remote_write.seconds"),
         ('[otlp]\nurl = "http://a/"\nauthority = "none"', "otlp.authority: .* is no file"),
-        ('[otlp]\nurl = "http://a/"\nqueue_bytes = 1', "otlp.queue_bytes: no such key"),
+        ('[otlp]\nurl = "http://a/"\nqueue_bytes = -1', "otlp.queue_bytes"),
         ('listen = "example.com:80"', "listen"),
         ('listen = "127.0.0.1:99999"', "listen"),
         ('listen = "127.0.0.1:-1"', "listen"),

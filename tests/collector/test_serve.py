@@ -102,7 +102,7 @@ def test_a_receiver_whose_library_is_not_installed_is_refused_in_one_line(
     directory = make_store(tmp_path / "store")
     set_config(directory, **{key: '{url = "http://127.0.0.1:9/"}'})
     done = refused_serve(directory)
-    wanted = "install the extras remote-write and otlp (requirements/telemetry.txt)"
+    wanted = f"install the extra {key.replace('_', '-')} (requirements/telemetry.txt)"
     assert (done.returncode, done.stderr) == (2, f"weighbridge: {module} is missing: {wanted}\n")
 
 

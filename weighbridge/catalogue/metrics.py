@@ -314,6 +314,14 @@ REMOTE_REQUESTS = _counter(
     "Requests of remote write since the start, by what became of them: sent, refused, dropped for want of room.",
     "result",
 )
+OTLP_WAITING = _gauge(
+    "otlp_waiting_bytes", "Requests of OTLP that wait on the disk for the receiver."
+)
+OTLP_REQUESTS = _counter(
+    "otlp_requests_total",
+    "Requests of OTLP since the start, by what became of them: sent, refused, dropped for want of room.",
+    "result",
+)
 JUDGE_QUARANTINED = _gauge(
     "judge_quarantined",
     "Observers, and other subjects of entries, that this judge fails at; their time is unknown.",
@@ -435,6 +443,8 @@ COLLECTOR_METRICS: tuple[Metric, ...] = (
     BACKUP,
     REMOTE_WAITING,
     REMOTE_REQUESTS,
+    OTLP_WAITING,
+    OTLP_REQUESTS,
 )
 """The collector about itself, on `/metrics`."""
 

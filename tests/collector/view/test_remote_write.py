@@ -1,4 +1,4 @@
-"""Remote write to real receivers: an outage of theirs, or an end of ours, loses nothing."""
+"""Metrics sent to real receivers: an outage of theirs, or an end of ours, loses nothing."""
 
 import asyncio
 import math
@@ -7,23 +7,26 @@ import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import pytest
 from aiohttp import ClientConnectionError, ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from collector.api.exposition import Exposition, render_labels
+from collector.sending.forwarder import Forwarder, Wire
+from collector.sending.otlp import Otlp
 from collector.sending.queue import Queue
 from collector.sending.receivers import Receiver
-from collector.sending.remote_write import RemoteWrite
 from collector.sending.samples import Labels, samples
-from collector.sending.write_request import AT_ONCE, STALE, bodies, series
+from collector.sending.starting import TOLD
+from collector.sending.write_request import AT_ONCE, STALE, RemoteWrite, bodies, series
 from tests.collector.view.conftest import ScriptedFleet
 from tests.collector.view.test_prometheus import free_port, until
 from weighbridge.process.system_clock import wall_us
 
-SECOND_US = 1_000_000
+SECOND_US: Final = 1_000_000
+LABELS: Final = (("collector", "c1"),)
 RECEIVERS: dict[str, Sequence[str]] = {
     "prometheus": (
         "--config.file={directory}/empty.yaml",
@@ -38,6 +41,32 @@ RECEIVERS: dict[str, Sequence[str]] = {
         "-retentionPeriod=10y",
     ),
 }
+
+
+class Way(NamedTuple):
+    """To a receiver: by which wire, where it listens, and how it is asked for the power of the scripted GPU."""
+
+    receiver: str
+    wire: str
+    path: str
+    query: str
+
+
+WAYS: Final = (
+    Way(
+        "prometheus",
+        "remote_write",
+        "/api/v1/write",
+        POWER := 'weighbridge_gpu_power_draw_watts{uuid="GPU-1",collector="c1"}',
+    ),
+    Way("victoria-metrics", "remote_write", "/api/v1/write", POWER),
+    Way(
+        "victoria-metrics",
+        "otlp",
+        "/opentelemetry/v1/metrics",
+        '{__name__="hw.power","hw.id"="GPU-1","host.name"="a1"}',
+    ),
+)
 
 
 @asynccontextmanager
@@ -65,55 +94,69 @@ async def receiving(name: str, directory: Path, address: str) -> AsyncIterator[N
         await process.wait()
 
 
-def writing(fleet: ScriptedFleet, directory: Path, address: str) -> RemoteWrite:
+def wire(key: str) -> Wire:
+    return Otlp(LABELS, 0) if key == "otlp" else RemoteWrite(LABELS)
+
+
+def writing(
+    fleet: ScriptedFleet, directory: Path, url: str, key: str = "remote_write"
+) -> Forwarder:
     """As after a start of the collector."""
-    receiver = Receiver(f"http://{address}/api/v1/write", 15, labels=(("collector", "c1"),))
-    queue = Queue(directory / "queue", 1 << 20)
-    return RemoteWrite(receiver, queue, Exposition(fleet, tuple))
+    queue = Queue(directory / "queue", 1 << 20, *TOLD[key])
+    return Forwarder(Receiver(url, 15), queue, Exposition(fleet, tuple), wire(key))
 
 
-async def send_all(writer: RemoteWrite) -> None:
+async def send_all(writer: Forwarder) -> None:
     async with ClientSession() as session:
         while await writer.send(session):
             pass
 
 
+async def takes(url: str) -> bool:
+    """Whether a receiver of this version listens there."""
+    async with ClientSession() as session, session.post(url) as answer:
+        return answer.status != 404
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECEIVERS)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.receiver}-{way.wire}")
 async def test_an_outage_of_the_receiver_and_a_restart_lose_nothing(
-    fleet: ScriptedFleet, tmp_path: Path, name: str
+    fleet: ScriptedFleet, tmp_path: Path, way: Way
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
+    url = f"http://{address}{way.path}"
     fleet.now_us = wall_us() - 120 * SECOND_US
     begun_s = fleet.now_us / SECOND_US
-    writer = writing(fleet, tmp_path, address)
+    writer = writing(fleet, tmp_path, url, way.wire)
 
     async def make(count: int) -> None:
         for _ in range(count):
             fleet.now_us += 5 * SECOND_US
             await writer.make()
 
-    async with receiving(name, tmp_path, address):
+    async with receiving(way.receiver, tmp_path, address):
+        if not await takes(url):
+            pytest.skip(f"this {way.receiver} has no {way.path}")
         await make(3)
         await send_all(writer)
     await make(4)
     async with ClientSession() as session:
         with pytest.raises(ClientConnectionError):
             await writer.send(session)
-    writer = writing(fleet, tmp_path, address)
+    writer = writing(fleet, tmp_path, url, way.wire)
     await make(3)
     assert writer.queue.bytes > 0
-    async with receiving(name, tmp_path, address), ClientSession() as session:
+    async with receiving(way.receiver, tmp_path, address), ClientSession() as session:
         await send_all(writer)
         assert (writer.queue.bytes, dict(writer.queue.counts)) == (0, {"sent": 7})
         asked = {
-            "query": 'weighbridge_gpu_power_draw_watts{uuid="GPU-1",collector="c1"}[10m]',
+            "query": f"{way.query}[10m]",
             "time": str(begun_s + 60),
         }
 
         async def kept() -> list[Any]:
-            url = f"http://{address}/api/v1/query"
-            async with session.get(url, params=asked) as answer:
+            query = f"http://{address}/api/v1/query"
+            async with session.get(query, params=asked) as answer:
                 found = (await answer.json())["data"]["result"]
             return found[0]["values"] if found else []
 
@@ -133,7 +176,7 @@ async def test_what_the_receiver_refuses_for_good_holds_up_nothing(
     application = web.Application()
     application.router.add_post("/api/v1/write", answer)
     async with TestServer(application) as server, ClientSession() as session:
-        writer = writing(fleet, tmp_path, f"{server.host}:{server.port}")
+        writer = writing(fleet, tmp_path, str(server.make_url("/api/v1/write")))
         await writer.make()
         fleet.now_us += SECOND_US
         await writer.make()
@@ -147,7 +190,7 @@ async def test_what_the_receiver_refuses_for_good_holds_up_nothing(
 
 
 async def test_without_a_tick_nothing_is_made(fleet: ScriptedFleet, tmp_path: Path) -> None:
-    writer = writing(fleet, tmp_path, "127.0.0.1:1")
+    writer = writing(fleet, tmp_path, "http://127.0.0.1:1/")
     await writer.make()
     size = writer.queue.bytes
     await writer.make()
@@ -157,14 +200,14 @@ async def test_without_a_tick_nothing_is_made(fleet: ScriptedFleet, tmp_path: Pa
 def test_a_queue_keeps_its_order_over_a_restart_and_drops_the_oldest_for_want_of_room(
     tmp_path: Path,
 ) -> None:
-    queue = Queue(tmp_path / "q", 10)
+    queue = Queue(tmp_path / "q", 10, *TOLD["otlp"])
     queue.put(b"aaaaa")
     queue.put(b"bbbbb")
     assert queue.bytes == 10
     queue.put(b"c")
     assert (queue.bytes, dict(queue.counts)) == (6, {"dropped": 1})
     (tmp_path / "q" / "00000000000000000003.new").write_bytes(b"half")
-    again = Queue(tmp_path / "q", 10)
+    again = Queue(tmp_path / "q", 10, *TOLD["otlp"])
     again.put(b"d")
     found = []
     while waiting := again.oldest():
@@ -177,7 +220,7 @@ def test_a_queue_keeps_its_order_over_a_restart_and_drops_the_oldest_for_want_of
 def test_a_request_that_was_dropped_while_it_was_sent_is_not_counted_for_another(
     tmp_path: Path,
 ) -> None:
-    queue = Queue(tmp_path / "q", 3)
+    queue = Queue(tmp_path / "q", 3, *TOLD["otlp"])
     queue.put(b"aaa")
     waiting = queue.oldest()
     assert waiting is not None

@@ -1,4 +1,4 @@
-"""Remote write to a receiver of somebody's: made on a schedule, kept on the disk, sent in order.
+"""Metrics to a receiver of somebody's: made on a schedule, kept on the disk, sent in order.
 
 An outage of the receiver loses nothing while the queue has room: what was made is sent once it answers again, with the
 times at which it was made. Every time is that of the collector's ticks: a node whose clock is ahead shuts nothing out.
@@ -7,33 +7,51 @@ times at which it was made. Every time is that of the collector's ticks: a node 
 import asyncio
 import logging
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import aiohttp
 
 from collector.api.exposition import Exposition
 from collector.sending.queue import Queue
 from collector.sending.receivers import Receiver
-from collector.sending.samples import Labels, pages, samples
-from collector.sending.write_request import HEADERS, STALE, bodies, series
+from collector.sending.samples import pages
 
-logger = logging.getLogger("weighbridge.remote_write")
+logger = logging.getLogger("weighbridge.sending")
 
 ASKED_SECONDS = 30.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
-TOO_MANY = 429
+MOST_READ = 4096
+"""Of an answer: it is for people, or a few numbers."""
+
+
+class Wire(Protocol):
+    """How a receiver is spoken to."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Those of every request."""
+
+    def bodies(self, texts: Iterable[str], at_us: int) -> Iterable[bytes]:
+        """The requests that say what the pages said then."""
+
+    def again(self, status: int) -> bool:
+        """Whether what was answered so is to be sent again."""
+
+    def complaint(self, answer: bytes, /) -> str:
+        """What of a request that was taken was not taken, in words."""
 
 
 @dataclass(slots=True)
-class RemoteWrite:
+class Forwarder:
     """From the pages into the queue, and from the queue to the receiver."""
 
     receiver: Receiver
     queue: Queue
     exposition: Exposition
-    _known: frozenset[Labels] = field(default=frozenset(), init=False)
-    _made_ms: int = field(default=0, init=False)
+    wire: Wire
+    _made_us: int = field(default=0, init=False)
     _more: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def run(self) -> None:
@@ -52,21 +70,16 @@ class RemoteWrite:
 
     async def make(self) -> None:
         """Put what the pages say now into the queue; nothing where no tick has come since."""
-        at_ms = self.exposition.now_us // 1000
-        if at_ms <= self._made_ms:
+        at_us = self.exposition.now_us
+        if at_us <= self._made_us:
             return
         texts = [text async for text in pages(self.exposition)]
-        await asyncio.to_thread(self._put, texts, at_ms)
-        self._made_ms = at_ms
+        await asyncio.to_thread(self._put, texts, at_us)
+        self._made_us = at_us
         self._more.set()
 
-    def _put(self, texts: Iterable[str], at_ms: int) -> None:
-        """What is no longer told of is ended, or it would be shown for five minutes more."""
-        found = (one for text in texts for one in samples(text))
-        values = series(found, dict(self.receiver.labels))
-        ended = dict.fromkeys(self._known - values.keys(), STALE)
-        self._known = frozenset(values)
-        for body in bodies(values | ended, at_ms):
+    def _put(self, texts: Iterable[str], at_us: int) -> None:
+        for body in self.wire.bodies(texts, at_us):
             self.queue.put(body)
 
     async def _sending(self) -> None:
@@ -96,22 +109,25 @@ class RemoteWrite:
         async with session.post(
             self.receiver.url, data=body, headers=self._headers(), ssl=self._trust()
         ) as response:
-            if response.status >= 500 or response.status == TOO_MANY:
+            if self.wire.again(response.status):
                 response.raise_for_status()
-            said = (
-                "" if response.ok else (await response.content.read(300)).decode(errors="replace")
-            )
+            answer = await response.content.read(MOST_READ)
+        if response.ok:
+            said = self.wire.complaint(answer)
+        else:
+            said = f"a request for good: {answer[:300].decode(errors='replace').strip()}"
         if said:
-            logger.warning("the receiver refused a request for good: %s", said.strip())
+            logger.warning("the receiver refused %s", said)
         if self.queue.is_oldest(path):
-            self.queue.done("refused" if said else "sent")
+            self.queue.done("sent" if response.ok else "refused")
         return True
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self) -> Mapping[str, str]:
         """The token is read anew each time: it may have been replaced."""
         if self.receiver.token is None:
-            return HEADERS
-        return HEADERS | {"Authorization": f"Bearer {self.receiver.token.read_text().strip()}"}
+            return self.wire.headers
+        token = self.receiver.token.read_text().strip()
+        return {**self.wire.headers, "Authorization": f"Bearer {token}"}
 
     def _trust(self) -> ssl.SSLContext | bool:
         if self.receiver.authority is None:
