@@ -286,7 +286,7 @@ def _file(asked: Asked, notice: Notice) -> web.Response:
 def _rows(
     record: ContractRecord, shown: list[LoggedNotice], speak: Speaker
 ) -> list[dict[str, Any]]:
-    became = fates(record)
+    became = fates(record, {one.index for one in shown})
     return [_row(one, became.get(one.index, STANDS), speak) for one in shown]
 
 

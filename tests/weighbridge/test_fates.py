@@ -1,12 +1,13 @@
 """What became of each thing that was said."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from tests.weighbridge.test_notice_book import CONTRACT, HOUR, entry, notice
 from weighbridge.log.entries import ContractAdded, EntryKind, Notice
-from weighbridge.notices.book import NoticeBook
+from weighbridge.notices.book import ContractRecord, NoticeBook
 from weighbridge.notices.fates import Fate, fates
 
 TERMS = CONTRACT + "maintenance: {min_notice_s: 3600}\n"
@@ -56,6 +57,7 @@ def became(*said: Notice, received_us: int = 1) -> list[Fate]:
     record = book.record("K", 2**60)
     assert record is not None
     found = fates(record)
+    assert all(fates(record, {place}) == {place: fate} for place, fate in found.items())
     return [found[place] for place in range(1, len(said) + 1)]
 
 
@@ -97,3 +99,24 @@ def test_what_became_of_the_first_thing_that_was_said(said: list[Notice], fate: 
 def test_maintenance_is_told_of_in_time_or_late(before_us: int, ruling: str) -> None:
     """To the second in which it was received."""
     assert became(maintenance(), received_us=START_US - before_us) == [Fate(ruling)]
+
+
+def test_what_one_party_says_a_thousand_times_is_looked_through_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    book, looked = NoticeBook(), Counter[str]()
+    added = ContractAdded(contract="K", version=1, text=TERMS, from_us=0)
+    book.fold(entry(0, EntryKind.CONTRACT, added), 0)
+    for place in range(1, 1001):
+        book.fold(entry(place, EntryKind.NOTICE, event("L", "deposit_paid", amount="3")), place)
+    record = book.record("K", 2**60)
+    assert record is not None
+    role = ContractRecord.role
+
+    def counted(self: ContractRecord, notice: Notice) -> str:
+        looked["at"] += 1
+        return role(self, notice)
+
+    monkeypatch.setattr(ContractRecord, "role", counted)
+    assert set(fates(record).values()) == {Fate("waits")}
+    assert looked["at"] <= 2 * 1000

@@ -1,13 +1,19 @@
 """What parties said, and what it does to the rows that are settled."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
 
 from weighbridge.contract import load
 from weighbridge.judge.ledger import Row, State
 from weighbridge.judge.slot_history import NEVER_US
 from weighbridge.log.entries import (
     Assignment,
+    CauseNotice,
     ContractAdded,
     Entry,
     EntryKind,
@@ -70,7 +76,7 @@ def book_of(*notices: Notice) -> NoticeBook:
 
 
 def record_of(*notices: Notice) -> ContractRecord:
-    known = book_of(*notices).record("K", 100)
+    known = book_of(*notices).record("K", 10**6)
     assert known is not None
     return known
 
@@ -89,6 +95,41 @@ def test_a_cause_cuts_the_rows_of_its_unit_once_the_lessee_says_so() -> None:
         (2, 3, "gpu_lost"),
     ]
     assert cut[3:] == rows[1:]
+
+
+def test_of_many_causes_each_row_meets_its_own_in_the_order_in_which_they_were_said() -> None:
+    """As if they were said one after the other, each of the rows that the one before left."""
+    chance = Random(7)
+    said, words = [], [(unit, code) for unit in ("", "n1", "n1.1") for code in ("a", "b")]
+    for _ in range(200):
+        (unit, code), start = chance.choice(words), chance.randrange(1000)
+        until_us = (start + chance.choice([1, 2, 3, 700])) * HOUR
+        times: dict[str, Any] = {"from_us": start * HOUR, "until_us": until_us}
+        said.append(notice("L", kind="cause", code=code, unit=unit, **times))
+    rows = [row(5 * n, 5 * n + 6, State.DOWN, slot=n % 2) for n in range(200)]
+    expected = rows
+    for one in said:
+        expected = list(record_of(one).explained(expected, LATER))
+    assert list(record_of(*said).explained(rows, 10**6)) == expected
+
+
+def test_causes_of_other_times_are_not_looked_at_for_each_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = Counter[Row]()
+
+    def counted(one: Row, _: CauseNotice) -> Iterator[Row]:
+        looked[one] += 1
+        return iter([one])
+
+    monkeypatch.setattr("weighbridge.notices.causes._explained", counted)
+    times: list[dict[str, Any]] = [
+        {"from_us": n * HOUR, "until_us": (n + 1) * HOUR} for n in range(1000)
+    ]
+    said = [notice("L", kind="cause", code="a", unit="", **one) for one in times]
+    rows = [row(n, n + 1, State.DOWN) for n in range(1000)]
+    assert list(record_of(*said).explained(rows, 10**6)) == rows
+    assert set(looked.values()) == {1}
 
 
 def test_what_a_party_said_counts_after_an_amendment_that_names_it_no_more() -> None:

@@ -3,7 +3,7 @@
 `NoticeBook.record` is what settling a contract needs besides rows, as it was known at an instant.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -33,6 +33,7 @@ from weighbridge.log.entries import (
     Reached,
 )
 from weighbridge.log.policy import read_policy
+from weighbridge.notices.causes import Causes
 from weighbridge.notices.confirming import Confirmed, Objection, confirmed
 from weighbridge.notices.rules import LESSEES, WITHDRAWN, EventRule, NoticeRules, events_of, sides
 from weighbridge.notices.swaps import REPLACED, STRANGER, Swaps, is_stranger
@@ -77,7 +78,6 @@ KINDS = frozenset(
 """The entries that a book is made of."""
 
 CANCELLED = KINDS_OF_DAMAGES["cancellation"]
-EXPLAINED = frozenset({State.DOWN, State.DEGRADED, State.UNKNOWN})
 FOREVER_US = 2**62
 NOT_ENTERED = -1
 """The entry of a notice that is only supposed."""
@@ -161,17 +161,16 @@ class ContractRecord:
         A unit is named by the node that holds its place last; what was said of a node before it was said of that unit.
         """
         said = [(heard, heard.notice.said) for heard in self.heard]
-        events = [self._event(heard, one) for heard, one in said if isinstance(one, EventNotice)]
+        rules = events_of(self.versions)
+        events = [
+            self._event(heard, one, rules) for heard, one in said if isinstance(one, EventNotice)
+        ]
         in_time = [event for event in events if event.told_by(cutoff_us // MICROSECONDS)]
         told = {(event.unit, event.details.get("new")) for event in in_time}
         seen = [swap for swap in swaps if (swap.unit, swap.details["new"]) not in told]
         seen = [replace(swap, unit=self._unit(swap.unit)) for swap in seen]
         return Notices(
-            windows=tuple(
-                self._window(heard, one)
-                for heard, one in said
-                if isinstance(one, MaintenanceNotice)
-            ),
+            windows=self.windows,
             claims=tuple(
                 self._claim(heard, one) for heard, one in said if isinstance(one, ClaimNotice)
             ),
@@ -203,12 +202,9 @@ class ContractRecord:
         The service of a device that nobody announced is unknown. What is said after the cut-off does not count.
         """
         announced = list(self._announced(cutoff_us))
-        agreed = [one for heard, one in self._agreed() if heard.received_us <= cutoff_us]
+        agreed = Causes(one for heard, one in self._agreed() if heard.received_us <= cutoff_us)
         for row in rows:
-            parts = [_owned(row, announced)]
-            for cause in agreed:
-                parts = [piece for part in parts for piece in _explained(part, cause)]
-            yield from parts
+            yield from agreed.explained(_owned(row, announced))
 
     def _announced(self, cutoff_us: int) -> Iterator[tuple[str, str]]:
         """Units, and the devices that were announced for them."""
@@ -250,8 +246,9 @@ class ContractRecord:
         """What was told of payments and of the deposit, and by what the term begins or ends."""
         said = ((heard, heard.notice.said) for heard in self.heard)
         kinds = (*MONEY, *STARTS.values(), BATCH_ACCEPTED, REFUSED, CANCELLED)
+        rules = events_of(self.versions)
         return tuple(
-            self._event(heard, one)
+            self._event(heard, one, rules)
             for heard, one in said
             if isinstance(one, EventNotice) and one.event in kinds
         )
@@ -311,33 +308,40 @@ class ContractRecord:
                     return one.role
         return ""
 
-    def _window(self, heard: LoggedNotice, said: MaintenanceNotice) -> Window:
-        return Window(
-            said.id,
-            said.from_us // MICROSECONDS,
-            said.until_us // MICROSECONDS,
-            heard.received_us // MICROSECONDS,
-            frozenset(self._units(said.units)) if said.units else None,
-            self._withdrawn_s(said.id),
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Maintenance that was announced, in the order in which it was heard."""
+        withdrawn_s, nodes = self._withdrawn_s(), self.nodes
+        said = ((heard, heard.notice.said) for heard in self.heard)
+        return tuple(
+            Window(
+                one.id,
+                one.from_us // MICROSECONDS,
+                one.until_us // MICROSECONDS,
+                heard.received_us // MICROSECONDS,
+                frozenset(self._units(one.units, nodes)) if one.units else None,
+                withdrawn_s.get(one.id),
+            )
+            for heard, one in said
+            if isinstance(one, MaintenanceNotice)
         )
 
-    def _withdrawn_s(self, window: str) -> int | None:
-        """When word first arrived that this maintenance was called off."""
-        found = [
-            -(-heard.received_us // MICROSECONDS)
-            for heard in self.heard
-            if isinstance(heard.notice.said, EventNotice)
-            and heard.notice.said.event == WITHDRAWN
-            and heard.notice.said.details.get("id") == window
-        ]
-        return min(found, default=None)
+    def _withdrawn_s(self) -> dict[str, int]:
+        """By the name of maintenance when word first arrived that it was called off."""
+        found: dict[str, int] = {}
+        for heard in self.heard:
+            said = heard.notice.said
+            if isinstance(said, EventNotice) and said.event == WITHDRAWN:
+                name, at_s = said.details.get("id", ""), -(-heard.received_us // MICROSECONDS)
+                found[name] = min(found.get(name, at_s), at_s)
+        return found
 
-    def _units(self, named: Iterable[str]) -> Iterator[str]:
+    def _units(self, named: Iterable[str], nodes: Container[str]) -> Iterator[str]:
         """A node stands for itself and for all of its slots."""
         most = max(resource.per_node for resource in self.newest.resources)
         for name in map(self._unit, named):
             yield name
-            if name in self.nodes:
+            if name in nodes:
                 yield from (f"{name}.{slot}" for slot in range(most))
 
     def _unit(self, name: str) -> str:
@@ -355,7 +359,9 @@ class ContractRecord:
                 details = {"new": new, "old": old}
                 yield ToldEvent(EXCHANGED, since_us // MICROSECONDS, holder.node, details)
 
-    def _event(self, heard: LoggedNotice, said: EventNotice) -> ToldEvent:
+    def _event(
+        self, heard: LoggedNotice, said: EventNotice, rules: Mapping[str, EventRule]
+    ) -> ToldEvent:
         return ToldEvent(
             kind=said.event,
             at_s=said.at_us // MICROSECONDS,
@@ -363,7 +369,7 @@ class ContractRecord:
             details=said.details,
             since_s=None if said.since_us is None else said.since_us // MICROSECONDS,
             received_s=-(-heard.received_us // MICROSECONDS),
-            sides=sides(events_of(self.versions).get(said.event), self.role(heard.notice)),
+            sides=sides(rules.get(said.event), self.role(heard.notice)),
         )
 
     def _claim(self, heard: LoggedNotice, said: ClaimNotice) -> Claim:
@@ -651,20 +657,6 @@ def _owned(row: Row, announced: Iterable[tuple[str, str]]) -> Row:
         rest = (cause for cause in row.cause.split(JOINED) if cause != STRANGER)
         return replace(row, cause=JOINED.join(rest))
     return replace(row, state=State.UNKNOWN, cause=STRANGER)
-
-
-def _explained(row: Row, cause: CauseNotice) -> Iterator[Row]:
-    """The row, cut where the cause begins and ends."""
-    start_us, end_us = max(row.start_us, cause.from_us), min(row.end_us, cause.until_us)
-    place = f"{row.node}.{row.slot}"
-    if row.state not in EXPLAINED or cause.unit not in ("", row.node, place) or start_us >= end_us:
-        yield row
-        return
-    if row.start_us < start_us:
-        yield replace(row, end_us=start_us)
-    yield replace(row, start_us=start_us, end_us=end_us, cause=cause.code)
-    if end_us < row.end_us:
-        yield replace(row, start_us=end_us)
 
 
 def _title(notice: Notice) -> Note:

@@ -1,17 +1,17 @@
 """What became of each thing that was said: called off, too late, answered, said by the other side too, or waiting."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from weighbridge.log.entries import CauseNotice, ClaimNotice, EventNotice, MaintenanceNotice
-from weighbridge.notices.book import FOREVER_US, ContractRecord, LoggedNotice
+from weighbridge.notices.book import ContractRecord, LoggedNotice
 from weighbridge.notices.rules import LESSEES, EventRule, events_of, sides
 from weighbridge.settlement.answers import AGREED
 from weighbridge.settlement.maintenance import Admission, rulings
 from weighbridge.settlement.periods import Period, term_of_s
-from weighbridge.settlement.record import Window
+from weighbridge.settlement.record import Side, Window
 
-ONE_SIDED = EventRule(open=True)
+ONE_SIDED, NOBODY = EventRule(open=True), frozenset[Side]()
 ALIKE = ("period", "amount", "digest", "reference")
 """Details by which two sides tell of one thing."""
 
@@ -29,21 +29,51 @@ OPEN = frozenset({"cause_waits", "waits"})
 """What the other side may say too."""
 
 
-def fates(record: ContractRecord) -> dict[int, Fate]:
-    """By entry."""
-    windows = iter(record.notices((), FOREVER_US).windows)
-    found: dict[int, Fate] = {}
-    for heard in record.heard:
-        match heard.notice.said:
-            case MaintenanceNotice():
-                found[heard.index] = Fate(f"ruling.{ruled(record, next(windows)).ruling}")
-            case CauseNotice() as said:
-                found[heard.index] = _of_cause(record, heard, said)
-            case ClaimNotice() as said:
-                found[heard.index] = _of_claim(record, said)
-            case EventNotice() as said:
-                found[heard.index] = _of_event(record, heard, said)
-    return found
+def fates(record: ContractRecord, wanted: Collection[int] | None = None) -> dict[int, Fate]:
+    """By entry; of the `wanted` alone, where these are named. A party may have said thousands of things."""
+    told = _Told(record)
+    return {
+        heard.index: _fate(told, heard)
+        for heard in record.heard
+        if wanted is None or heard.index in wanted
+    }
+
+
+def _fate(told: "_Told", heard: LoggedNotice) -> Fate:
+    match heard.notice.said:
+        case MaintenanceNotice():
+            return Fate(f"ruling.{ruled(told.record, told.windows[heard.index]).ruling}")
+        case CauseNotice() as said:
+            return _of_cause(told.record, heard, said)
+        case ClaimNotice() as said:
+            return _of_claim(told.record, said)
+        case EventNotice() as said:
+            return _of_event(told, heard, said)
+
+
+class _Told:
+    """Windows by entry, and of each event the first entry of each side, gathered once."""
+
+    def __init__(self, record: ContractRecord) -> None:
+        self.record = record
+        self.events = events_of(record.versions)
+        announced = (
+            one.index for one in record.heard if isinstance(one.notice.said, MaintenanceNotice)
+        )
+        self.windows = dict(zip(announced, record.windows, strict=True))
+        self._first: dict[tuple[str | None, ...], dict[frozenset[Side], int]] = {}
+        for heard in record.heard:
+            said = heard.notice.said
+            if isinstance(said, EventNotice):
+                self._first.setdefault(_thing(said), {}).setdefault(self.side(heard), heard.index)
+
+    def side(self, heard: LoggedNotice) -> frozenset[Side]:
+        return sides(ONE_SIDED, self.record.role(heard.notice))
+
+    def by_others(self, heard: LoggedNotice, said: EventNotice) -> int | None:
+        """The first entry by which another side told the same."""
+        mine, every = self.side(heard), self._first[_thing(said)]
+        return min((at for side, at in every.items() if side not in (mine, NOBODY)), default=None)
 
 
 def ruled(record: ContractRecord, window: Window) -> Admission:
@@ -77,29 +107,17 @@ def _of_claim(record: ContractRecord, said: ClaimNotice) -> Fate:
     return Fate(f"answer.{answers[-1].event}", answers[-1].entry) if answers else Fate("unanswered")
 
 
-def _of_event(record: ContractRecord, heard: LoggedNotice, said: EventNotice) -> Fate:
-    rule = events_of(record.versions).get(said.event)
+def _of_event(told: _Told, heard: LoggedNotice, said: EventNotice) -> Fate:
+    rule = told.events.get(said.event)
     if said.event == AGREED:
-        closed = said.details.get("digest") in record.agreed(said.details.get("period", ""))
-        return Fate("closed" if closed else "waits")
+        agreed = told.record.agreed(said.details.get("period", ""))
+        return Fate("closed" if said.details.get("digest") in agreed else "waits")
     if rule is not None and not rule.open:
         return STANDS
-    mine = sides(ONE_SIDED, record.role(heard.notice))
-    others = [
-        one.index
-        for one, told in _events(record.heard)
-        if sides(ONE_SIDED, record.role(one.notice)) not in (mine, frozenset())
-        and (told.event, told.unit) == (said.event, said.unit)
-        and _alike(told.details, said.details)
-    ]
-    return Fate("said_too", others[0]) if others else Fate("waits")
+    other = told.by_others(heard, said)
+    return Fate("waits") if other is None else Fate("said_too", other)
 
 
-def _events(heard: Sequence[LoggedNotice]) -> Iterator[tuple[LoggedNotice, EventNotice]]:
-    for one in heard:
-        if isinstance(one.notice.said, EventNotice):
-            yield one, one.notice.said
-
-
-def _alike(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    return all(one.get(name) == other.get(name) for name in ALIKE)
+def _thing(said: EventNotice) -> tuple[str | None, ...]:
+    """By what two sides tell of one thing."""
+    return (said.event, said.unit, *map(said.details.get, ALIKE))

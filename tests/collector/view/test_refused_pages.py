@@ -62,6 +62,8 @@ def spelled(reason: ast.expr) -> Iterator[tuple[str, list[str]]]:
                 ),
                 named,
             )
+        case _:
+            pass
 
 
 SAID = [
