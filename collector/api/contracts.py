@@ -7,6 +7,7 @@ if it were not there.
 import asyncio
 import heapq
 import itertools
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 
@@ -31,6 +32,7 @@ from weighbridge.wire.report import Model, Text, encode
 
 DAY_US = 86_400_000_000
 MAX_CONTRACT_BYTES = 256 * 1024
+HISTORY_PLACE = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15}){2}|[0-9]{1,15}")
 
 
 class ContractAddition:
@@ -164,15 +166,18 @@ class Api:
         return await asyncio.to_thread(_findings, told, part.after)
 
     async def history(self, request: web.Request) -> web.Response:
-        """Findings as they were first written. The last page ends with those not yet written; newest word wins."""
-        name = self._named(request)
-        after = whole_number(request, "after", 0, 0, 2**53)
+        """Findings as they were first written, and then those not yet written; the newest word on one wins. What is
+        written while it is asked for may be told twice."""
+        name, (after, written, first) = self._named(request), _place_in_history(request)
         limit = whole_number(request, "limit", 1000, 1, 1000)
         found = await asyncio.to_thread(self._ledger.findings, name, False, after, limit)
-        newest = self._fleet.unwritten(name) if found.after is None else ()
-        told = (*found.findings, *newest)
-        following = None if found.after is None else str(found.after)
-        return await asyncio.to_thread(_findings, told, following)
+        if found.after is not None:
+            return await asyncio.to_thread(_findings, found.findings, str(found.after))
+        if len(found.findings) != written:
+            first = min(written, len(found.findings))
+        told, end = (*found.findings, *self._fleet.unwritten(name)), first + limit
+        following = f"{after}.{len(found.findings)}.{end}" if end < len(told) else None
+        return await asyncio.to_thread(_findings, told[first:end], following)
 
     async def timeline(self, request: web.Request) -> web.Response:
         """Rows that reach into a window of at most 31 days, as known at `as_of_us`, by place and start."""
@@ -292,6 +297,16 @@ _TIMELINE = ("start_us", "end_us", "as_of_us", "node", "after", "limit")
 
 def _list(items: Sequence[status.Json], part: ListPage) -> web.Response:
     return _answer(items, part.after)
+
+
+def _place_in_history(request: web.Request) -> tuple[int, int, int]:
+    """After which finding that is written a page begins; and on the last such page how many were written when it was
+    begun, and how many of it and of those not yet written were told."""
+    text = request.query.get("after", "0")
+    if not HISTORY_PLACE.fullmatch(text):
+        raise Problem("malformed", "after must be what the page before said")
+    after, written, told = (*map(int, text.split(".")), 0, 0)[:3]
+    return after, written, told
 
 
 def _findings(told: Sequence[Finding], after: str | None) -> web.Response:

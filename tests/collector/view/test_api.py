@@ -179,6 +179,29 @@ async def test_findings_that_closed_are_told_too_and_the_newest_word_comes_last(
     assert seen[-1]["observed"] == "the newest word"
 
 
+async def test_of_findings_that_are_not_written_yet_a_page_holds_no_more_than_of_others(
+    client: Client, fleet: Any, ledger: Any
+) -> None:
+    """And what is written between two pages is told twice rather than not at all."""
+    lost = fleet.found[0]
+    ledger.told = [replace(lost, since_us=place) for place in range(5)]
+    fleet.late = [replace(lost, since_us=place) for place in range(5, 12)]
+    path = "/v1/contracts/alpha/history?limit=2"
+    for written_after in (9, 3, 4):
+        seen, after = [], "0"
+        while after is not None:
+            page = await got(client, f"{path}&after={after}")
+            assert len(page["items"]) <= 2
+            seen += [row["since_us"] for row in page["items"]]
+            after = page["after"]
+            if len(seen) == 2 * written_after:
+                ledger.told, fleet.late = [*ledger.told, *fleet.late[:3]], fleet.late[3:]
+        assert sorted(set(seen)) == list(range(12))
+        assert len(seen) <= 12 + 3
+    for other in ("1.2", "1.2.3.4", "a", "-1", "1.2.x", "9" * 16):
+        assert await refused(client, f"{path}&after={other}") == (400, "malformed")
+
+
 async def test_a_list_of_findings_goes_on_from_the_key_that_it_gave_and_from_nothing_else(
     client: Client,
 ) -> None:
