@@ -107,19 +107,24 @@ class Forwarder:
             return False
         path, body = waiting
         async with session.post(
-            self.receiver.url, data=body, headers=self._headers(), ssl=self._trust()
+            self.receiver.url,
+            data=body,
+            headers=self._headers(),
+            ssl=self._trust(),
+            allow_redirects=False,
         ) as response:
             if self.wire.again(response.status):
                 response.raise_for_status()
             answer = await response.content.read(MOST_READ)
-        if response.ok:
+        taken = response.status // 100 == 2
+        if taken:
             said = self.wire.complaint(answer)
         else:
-            said = f"a request for good: {answer[:300].decode(errors='replace').strip()}"
+            why = answer[:300].decode(errors="replace").strip()
+            said = f"a request for good: {response.status} {why}"
         if said:
             logger.warning("the receiver refused %s", said)
-        if self.queue.is_oldest(path):
-            self.queue.done("sent" if response.ok else "refused")
+        self.queue.done(path, "sent" if taken else "refused")
         return True
 
     def _headers(self) -> Mapping[str, str]:

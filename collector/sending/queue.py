@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Lock
 
 from weighbridge.catalogue.metrics import Metric
 from weighbridge.process.files import write_file
@@ -11,7 +12,8 @@ from weighbridge.process.files import write_file
 class Queue:
     """Requests in a directory, at most `most_bytes` of them: then the oldest are dropped, and counted.
 
-    What was put is durable when `put` returns, and there until it is done with. One process uses it at a time.
+    What was put is durable when `put` returns, and there until it is done with. One process uses it at a time:
+    one of its threads puts, and another takes.
     `waiting` and `requests` are the metrics by which it is told of.
     """
 
@@ -26,30 +28,34 @@ class Queue:
         self._next = int(files[-1].name) + 1 if files else 0
         self.bytes = sum(size for _, size in self._waiting)
         self.counts: Counter[str] = Counter()
+        self._changing = Lock()
 
     def put(self, body: bytes) -> None:
         """At the end."""
         path = self._directory / f"{self._next:020}"
         write_file(path, body)
-        self._next += 1
-        self._waiting.append((path, len(body)))
-        self.bytes += len(body)
-        while self.bytes > self._most_bytes and len(self._waiting) > 1:
-            self.done("dropped")
+        with self._changing:
+            self._next += 1
+            self._waiting.append((path, len(body)))
+            self.bytes += len(body)
+            while self.bytes > self._most_bytes and len(self._waiting) > 1:
+                self._drop("dropped")
 
     def oldest(self) -> tuple[Path, bytes] | None:
         """What is to be sent next; None: nothing waits."""
-        if not self._waiting:
-            return None
-        path, _ = self._waiting[0]
-        return path, path.read_bytes()
+        with self._changing:
+            if not self._waiting:
+                return None
+            path, _ = self._waiting[0]
+            return path, path.read_bytes()
 
-    def is_oldest(self, path: Path) -> bool:
-        """Whether it still waits, and nothing before it."""
-        return bool(self._waiting) and self._waiting[0][0] == path
+    def done(self, path: Path, result: str) -> None:
+        """It needs no sending any more: it was sent, or refused. Dropped meanwhile for want of room, it was counted."""
+        with self._changing:
+            if self._waiting and self._waiting[0][0] == path:
+                self._drop(result)
 
-    def done(self, result: str) -> None:
-        """The oldest needs no sending any more: sent, refused, or dropped for want of room."""
+    def _drop(self, result: str) -> None:
         path, size = self._waiting.popleft()
         self.bytes -= size
         self.counts[result] += 1

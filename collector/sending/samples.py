@@ -24,8 +24,8 @@ async def pages(exposition: Exposition) -> AsyncIterator[str]:
 
 
 def samples(text: str) -> Iterator[Sample]:
-    """Those of a page in text format 0.0.4 as `collector.api.exposition` writes it."""
-    for line in text.splitlines():
+    """Those of a page in text format 0.0.4: its lines end with a line feed, and with no other mark that a label has."""
+    for line in text.split("\n"):
         found = None if line.startswith("#") else LINE.fullmatch(line)
         if found is not None:
             pairs = PAIR.findall(found[2] or "")

@@ -42,8 +42,8 @@ class RemoteWrite:
         found = (one for text in texts for one in samples(text))
         values = series(found, self._external)
         ended = dict.fromkeys(self._known - values.keys(), STALE)
-        self._known = frozenset(values)
         yield from bodies(values | ended, at_us // 1000)
+        self._known = frozenset(values)
 
     def again(self, status: int) -> bool:
         """As the specification says: what is too much at once, and what went wrong over there."""

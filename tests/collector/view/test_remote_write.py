@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import cramjam
 import pytest
 from aiohttp import ClientConnectionError, ClientSession, web
 from aiohttp.test_utils import TestServer
@@ -168,25 +169,31 @@ async def test_an_outage_of_the_receiver_and_a_restart_lose_nothing(
 async def test_what_the_receiver_refuses_for_good_holds_up_nothing(
     fleet: ScriptedFleet, tmp_path: Path
 ) -> None:
-    answers = iter([429, 503, 400, 204])
+    """A redirection is a refusal: followed, it would ask for a page and send nothing."""
+    answers = iter([429, 503, 400, 302, 204])
 
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(status=next(answers), text="too old")
+        elsewhere = {"Location": "/elsewhere"}
+        return web.Response(status=next(answers), text="too old", headers=elsewhere)
+
+    async def welcome(_: web.Request) -> web.Response:
+        return web.Response(text="log in")
 
     application = web.Application()
     application.router.add_post("/api/v1/write", answer)
+    application.router.add_get("/elsewhere", welcome)
     async with TestServer(application) as server, ClientSession() as session:
         writer = writing(fleet, tmp_path, str(server.make_url("/api/v1/write")))
-        await writer.make()
-        fleet.now_us += SECOND_US
-        await writer.make()
+        for _ in range(3):
+            await writer.make()
+            fleet.now_us += SECOND_US
         for _ in range(2):
             with pytest.raises(Exception, match=r"429|503"):
                 await writer.send(session)
-        assert await writer.send(session)
-        assert await writer.send(session)
+        for _ in range(3):
+            assert await writer.send(session)
         assert not await writer.send(session)
-    assert dict(writer.queue.counts) == {"refused": 1, "sent": 1}
+    assert dict(writer.queue.counts) == {"refused": 2, "sent": 1}
 
 
 async def test_without_a_tick_nothing_is_made(fleet: ScriptedFleet, tmp_path: Path) -> None:
@@ -212,7 +219,7 @@ def test_a_queue_keeps_its_order_over_a_restart_and_drops_the_oldest_for_want_of
     found = []
     while waiting := again.oldest():
         found.append(waiting[1])
-        again.done("sent")
+        again.done(waiting[0], "sent")
     assert found == [b"bbbbb", b"c", b"d"]
     assert list((tmp_path / "q").iterdir()) == []
 
@@ -225,11 +232,23 @@ def test_a_request_that_was_dropped_while_it_was_sent_is_not_counted_for_another
     waiting = queue.oldest()
     assert waiting is not None
     queue.put(b"bbb")
-    assert not queue.is_oldest(waiting[0])
+    queue.done(waiting[0], "sent")
+    left = queue.oldest()
+    assert left is not None
+    assert (left[1], dict(queue.counts)) == (b"bbb", {"dropped": 1})
+
+
+def test_series_that_could_not_be_kept_are_ended_later() -> None:
+    """The disk had no room for the request that ends them: the next one does."""
+    maker = RemoteWrite(())
+    list(maker.bodies(["gone 1\n"], 1))
+    next(iter(maker.bodies(["here 1\n"], 2)))
+    (body,) = maker.bodies(["here 1\n"], 3)
+    assert b"gone" in bytes(cramjam.snappy.decompress_raw(body))
 
 
 def test_labels_of_any_text_come_back_as_they_were() -> None:
-    text = 'a "quoted" \\ and\na line, with {braces} and="more"'
+    text = 'a "quoted" \\ and\na line, with {braces} and="more" \u2028\x85\x1e'
     page = f"# HELP m Of this.\nm{render_labels(('one', 'two'), (text, ''))} 1.5\nbare 2\n"
     assert list(samples(page)) == [("m", (("one", text), ("two", "")), 1.5), ("bare", (), 2.0)]
 
