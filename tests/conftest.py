@@ -13,6 +13,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Final
@@ -52,8 +53,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def make_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """`make_environment("agent", …)`: a new environment with the wheel and those extras; its `bin` directory."""
+    """`make_environment("agent", …)`: an environment with the wheel and those extras; its `bin` directory. Who asks for
+    the same gets the same, and changes nothing in it."""
 
+    @cache
     def make(*extras: str) -> Path:
         directory = tmp_path_factory.mktemp("environment")
         venv.create(directory, with_pip=False, symlinks=True)

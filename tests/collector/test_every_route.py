@@ -58,6 +58,9 @@ NAMES = {
     "entry": "999",
     "index": "1",
 }
+AS_OF_NO_INSTANT = {"GET /v1/contracts/{contract}/delivery", "GET /contracts/{contract}/delivery"}
+"""Asked in a way that is refused to whoever is let in: a process of its own would make each document."""
+
 ROWS = {
     "POST /v1/reports": "!!!!!!!!",
     "POST /v1/enroll": "!!!!!!!!",
@@ -158,6 +161,7 @@ class Clients:
     def ask(self, row: str, headers: Mapping[str, str]) -> str:
         method, path = row.split()
         filled = re.sub(r"{(\w+)}", lambda name: NAMES[name[1]], path)
+        filled += "?as_of=never" if row in AS_OF_NO_INSTANT else ""
         body = b"{}" if method == "POST" else None
         self._connection.request(method, filled, body, dict(headers))
         answer = self._connection.getresponse()
