@@ -4,6 +4,26 @@ import click
 from click.shell_completion import get_completion_class
 
 SHELLS = ("bash", "zsh", "fish")
+MENDED = {
+    "zsh": (
+        (
+            "    response=(",
+            '    [[ $words[CURRENT] == --*=* ]] && compset -P 1 "*="\n    response=(',
+        ),
+        ("compadd -U", 'compadd -U -i "$IPREFIX"'),
+        ("== loadautofunc", "== (loadautofunc|shfunc)"),
+    ),
+    "fish": (
+        ('split "," ', 'split --max 1 "," '),
+        (
+            "    end;\nend;",
+            '    end | string replace --regex -- "^" '
+            '(string match --regex -- "^--[^=]+=|^" (commandline -t));\nend;',
+        ),
+    ),
+}
+"""Of click's scripts. Both: a value behind `--option=` keeps the option before it. zsh: a function that was loaded once
+completes the second time, too. fish: a word's help does not end at its first comma."""
 
 
 @click.command(short_help="The script by which a shell completes all this.")
@@ -17,4 +37,7 @@ def completion(context: click.Context, shell: str) -> None:
     if made is None:
         raise click.UsageError(f"this installation of click knows no {shell}")
     variable = f"_{program.replace('-', '_')}_COMPLETE".upper()
-    click.echo(made(root.command, {}, program, variable).source(), nl=False)
+    script = made(root.command, {}, program, variable).source()
+    for clicks, ours in MENDED.get(shell, ()):
+        script = script.replace(clicks, ours)
+    click.echo(script, nl=False)
