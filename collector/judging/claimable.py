@@ -64,7 +64,9 @@ class Accounts:
     async def run(self) -> None:
         """Work out every contract, again and again. No contract's failure ends it."""
         while True:
-            for name in list(self._contracts()):
+            contracts = self._contracts()
+            self._known = {name: one for name, one in self._known.items() if name in contracts}
+            for name in contracts:
                 try:
                     self._known[name] = await self._worked_out(name)
                 except StatementError as error:
@@ -109,9 +111,11 @@ class Accounts:
         return [period.label for period in periods if period.end_s <= now_s]
 
     def samples(self) -> Iterator[Sample]:
-        """The samples of `/metrics` that concern money."""
+        """The samples of `/metrics` that concern money: nothing of a contract that was withdrawn."""
+        contracts = self._contracts()
         for name, account in list(self._known.items()):
-            yield from account_samples(name, account, self._statements.newest_s)
+            if name in contracts:
+                yield from account_samples(name, account, self._statements.newest_s)
 
 
 def account_samples(name: str, account: Account, now_s: int) -> Iterator[Sample]:

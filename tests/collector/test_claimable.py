@@ -1,12 +1,16 @@
 """How much longer a unit may be down before it earns a higher credit."""
 
+import asyncio
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
-from collector.judging.claimable import Account, account_samples
+from collector.judging.claimable import Account, Accounts, account_samples
+from tests.collector.living import lease
 from tests.collector.statements.examples import ordinary
+from tests.collector.view.test_prometheus import until
 from weighbridge.catalogue import metrics
 from weighbridge.contract import load
 from weighbridge.settlement.statement import ClockLine, MaintenanceLine
@@ -107,3 +111,19 @@ def test_a_window_of_maintenance_is_told_while_it_runs(now_s: int, runs: bool) -
         if one[0] is metrics.CONTRACT_MAINTENANCE
     ]
     assert found == ([(metrics.CONTRACT_MAINTENANCE, ("K", "w"), 1)] if runs else [])
+
+
+async def test_nothing_is_told_of_a_contract_that_was_withdrawn(tmp_path: Path) -> None:
+    with lease(tmp_path / "store") as leased:
+        contracts = dict(leased.fleet.contracts)
+        accounts = Accounts(leased.statements, leased.settler, lambda: contracts)
+        task = asyncio.create_task(accounts.run())
+
+        async def known() -> Account | None:
+            return accounts.known("K1")
+
+        await until(known, lambda account: account is not None)
+        assert {labels[0] for _, labels, _ in accounts.samples()} == {"K1"}
+        contracts.clear()
+        assert list(accounts.samples()) == []
+        task.cancel()
