@@ -58,7 +58,7 @@ from collector.log.budgets import Budgets
 from collector.log.commits import Committer, forget
 from collector.log.ingest import Ingest
 from collector.log.keys import load_keys
-from collector.log.own_keys import OwnKeys, announced, own_keys
+from collector.log.own_keys import OwnKeys, require_own_log
 from collector.log.ticks import SystemClocks, TickClock
 from collector.sending.queue import Queue
 from collector.sending.starting import forwarders, queues
@@ -92,7 +92,6 @@ from weighbridge.log.entries import ClockChecked, ContractAdded, EntryKind
 from weighbridge.process.settings import ConfigError
 from weighbridge.process.system_clock import boottime_ns, boottime_us, synchronized, wall_us
 from weighbridge.wire.report import read
-from weighbridge.wire.signing import SignatureError, key_id
 
 START_SECONDS = 2.0
 """What a restart finds in the log is judged before the doors open, for so long; the rest beside what comes in."""
@@ -204,7 +203,7 @@ async def running(
 async def _components(
     config: CollectorConfig, store: Store, patience: float
 ) -> AsyncIterator[Components]:
-    clocks, own = Clocks.of(store), require_own_log(config, store)
+    clocks, own = Clocks.of(store), require_own_log(config.directory, config.keys, store)
     budgets = Budgets(config.limits.hourly, time.monotonic)
     writer = LedgerWriter(store, budgets.found)
     fleet = LiveFleet(writer.judgement)
@@ -282,21 +281,6 @@ def require_kind(config: CollectorConfig, store: Store, simulation: bool) -> Non
             f"{config.directory} is a {kind} store, and is served as nothing else:"
             f" `weighbridge serve` {how} --simulation"
         )
-
-
-def require_own_log(config: CollectorConfig, store: Store) -> OwnKeys:
-    """The keys that the log was begun with and led to: agents pinned one of them. Raises ConfigError for others."""
-    own = own_keys(config.keys, announced(store))
-    first = next(iter(store.log.read(0, 1)), None)
-    if first is not None and first.envelope.key_id != key_id(own.keys.first):
-        raise ConfigError(f"{config.keys / 'log.key'}: this log was begun with another key")
-    head, file = store.log.handed_out, config.directory / "evidence" / "head"
-    try:
-        if head is not None:
-            own.keys.open_head(head.note)
-    except SignatureError as error:
-        raise ConfigError(f"{file}: {error}") from error
-    return own
 
 
 @asynccontextmanager

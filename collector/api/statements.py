@@ -10,7 +10,7 @@ from aiohttp import web
 
 from collector.api.access import viewer
 from collector.api.administration import Submit
-from collector.api.routes import Access, Route
+from collector.api.routes import Access, Handler, Route
 from collector.documents.claim_letter import ClaimLetter, letter_of
 from collector.documents.formats import FORMATS, made_and_rendered
 from collector.documents.handover import Handover
@@ -32,7 +32,7 @@ from weighbridge.log.entries import EntryKind, Issued
 from weighbridge.settlement.statement import Statement
 from weighbridge.wire.problems import Problem
 
-PERIOD_QUERY = ("period", "as_of")
+PERIOD_QUERY = ("period", "as_of", "format", "lang")
 HANDOVER_QUERY = ("as_of", "format", "lang")
 
 
@@ -60,71 +60,56 @@ class SettlementApi:
 
     def routes(self) -> tuple[Route, ...]:
         """Everything that this module serves."""
-        query = (*PERIOD_QUERY, "format", "lang")
-        return (
-            Route(
-                "GET",
-                "/v1/contracts/{contract}/statement",
+        one, period, document = "/v1/contracts/{contract}", PERIOD_QUERY, HANDOVER_QUERY
+        rows: tuple[tuple[str, Handler, str, tuple[str, ...]], ...] = (
+            (
+                "statement",
                 self.statement,
-                Access.READ,
                 "The statement of a period, as known at an instant.",
-                query,
+                period,
             ),
-            Route(
-                "POST",
-                "/v1/contracts/{contract}/statement",
-                self.issue,
-                Access.ADMIN,
-                "Hand the statement out: later ones say what they say otherwise.",
-                query,
-            ),
-            Route(
-                "GET",
-                "/v1/contracts/{contract}/delivery",
+            (
+                "delivery",
                 self.delivery,
-                Access.READ,
                 "The delivery note: what was first seen in each slot, as known at an instant.",
-                HANDOVER_QUERY,
+                document,
             ),
-            Route(
-                "GET",
-                "/v1/contracts/{contract}/acceptance",
+            (
+                "acceptance",
                 self.acceptance,
-                Access.READ,
                 "The acceptance certificate of a window: tests, telemetry, and whether load ran.",
-                ("from", "until", *HANDOVER_QUERY),
+                ("from", "until", *document),
             ),
-            Route(
-                "GET",
-                "/v1/contracts/{contract}/letter",
+            (
+                "letter",
                 self.letter,
-                Access.READ,
                 "The letter that claims a period's credits, as known at an instant.",
-                query,
+                period,
             ),
-            Route(
-                "GET",
-                "/v1/contracts/{contract}/contested",
+            (
+                "contested",
                 self.contested,
-                Access.READ,
                 "Time of its devices that another place held too, as known at an instant.",
                 ("from", "as_of"),
             ),
-            Route(
-                "GET",
-                "/v1/audit",
-                self.audit,
-                Access.READ,
-                "Red flags over all contracts, and what was recognised against what was delivered.",
-                HANDOVER_QUERY,
-            ),
-            Route(
-                "GET",
-                "/v1/contracts/{contract}/claims",
+            (
+                "claims",
                 self.claims,
-                Access.READ,
                 "What was earned in the periods that ended lately, and until when it can be claimed.",
+                (),
             ),
+        )
+        issued = "Hand the statement out: later ones say what they say otherwise."
+        audited = (
+            "Red flags over all contracts, and what was recognised against what was delivered."
+        )
+        return (
+            *(
+                Route("GET", f"{one}/{path}", handler, Access.READ, told, query)
+                for path, handler, told, query in rows
+            ),
+            Route("POST", f"{one}/statement", self.issue, Access.ADMIN, issued, period),
+            Route("GET", "/v1/audit", self.audit, Access.READ, audited, document),
         )
 
     async def contested(self, request: web.Request) -> web.Response:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import click
 
-from collector.app import require_own_log
 from collector.cli.asking import config_option, stated
 from collector.config import load_config
-from collector.log.own_keys import OwnKeys, next_key
+from collector.log.own_keys import OwnKeys, next_key, require_own_log
 from collector.storage.received import next_tick_us
 from collector.storage.store import Store
 from collector.storage.stores import open_store
@@ -51,7 +50,7 @@ def rotate(overlap_days: int, config_file: Path) -> None:
     config = load_config(config_file, os.environ)
     store = open_store(f"embedded:{config.directory}")
     try:
-        own = require_own_log(config, store)
+        own = require_own_log(config.directory, config.keys, store)
         now_us = next_tick_us(store.log, store.info, wall_us())
         _require_room(own, now_us)
         new = next_key(config.keys, own)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from collector.app import require_own_log
 from collector.cli.asking import config_option, stated
 from collector.config import load_config
 from collector.log.keys import load_keys
+from collector.log.own_keys import require_own_log
 from collector.storage.received import tick_before_us
 from collector.storage.retention import let_go
 from collector.storage.store import ChainKey, Store
@@ -36,7 +36,7 @@ def retain(dry_run: bool, config_file: Path) -> None:
     config = load_config(config_file, os.environ)
     store = open_store(f"embedded:{config.directory}")
     try:
-        signer = require_own_log(config, store).signer
+        signer = require_own_log(config.directory, config.keys, store).signer
         nodes = kept_by_nobody(store)
         click.echo(f"kept by no contract any longer: {', '.join(sorted(nodes)) or 'no node'}")
         if dry_run or not nodes:
