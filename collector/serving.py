@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from collector import control
@@ -26,6 +28,8 @@ from collector.storage.store import CorruptStore
 from collector.tls import ServerCertificate
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.wire.problems import PROBLEM_TYPE, Problem
+
+logger = logging.getLogger("weighbridge.http")
 
 DRAIN_SECONDS = 3.0
 """Twice: for handlers, and for those that did not end by themselves."""
@@ -194,6 +198,15 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         with contextlib.suppress(KeyError):
             response.headers["Allow"] = error.headers["Allow"]
         return response
+    except (ConnectionError, HttpProcessingError):
+        raise
+    except Exception:
+        logger.exception("a request failed: %s %s", request.method, request.path)
+        if request.writer.output_size:
+            raise
+        return _answered(
+            Problem("internal", "it failed; the log of the collector's process says why")
+        )
 
 
 def _answered(problem: Problem) -> web.Response:

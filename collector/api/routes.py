@@ -149,7 +149,7 @@ def _page(
 
 
 def _key(text: str, like: Key) -> Key:
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         match json.loads(text):
             case [*parts] if list(map(type, parts)) == list(map(type, like)):
                 return tuple(parts)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from collector.api.access import viewer
-from collector.api.log import MAX_INDEX
+from collector.api.log import MAX_INDEX, SIZE
 from collector.api.routes import Access, Route, Viewer, whole_number
 from collector.bundling.selection import Selection
 from collector.log.keys import KeyRing
@@ -104,7 +104,7 @@ class LogPages:
 
     def _index(self, request: web.Request) -> int:
         text = request.match_info["index"]
-        if not (text.isascii() and text.isdigit() and int(text[:17]) < self._of.newest().size):
+        if not SIZE.fullmatch(text) or int(text) >= self._of.newest().size:
             raise Problem("not_found", "the log has no such entry")
         return int(text)
 

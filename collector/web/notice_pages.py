@@ -123,8 +123,8 @@ class NoticePages:
 
     async def letter(self, request: web.Request) -> web.Response:
         """To be read, printed and sent, in the formats that letters have."""
-        record, entry = self._record(request), int(request.match_info["entry"])
-        found = next((one for one in record.heard if one.index == entry), None)
+        record, entry = self._record(request), request.match_info["entry"]
+        found = next((one for one in record.heard if str(one.index) == entry), None)
         if found is None:
             raise Problem("not_found", f"entry {entry} is no notice of this contract")
         format_name = request.query.get("format", "html")

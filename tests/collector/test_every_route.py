@@ -3,13 +3,14 @@
 docs/protocol.md lists them as the program describes them: WEIGHBRIDGE_WRITE_GOLDEN=1 writes its table anew.
 """
 
+import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -17,6 +18,7 @@ from collector.api.access import token_hash
 from tests.collector.building import (
     CONTRACT,
     Agent,
+    Answered,
     Serving,
     make_store,
     serving,
@@ -168,6 +170,11 @@ class Clients:
         answer.read()
         return LETTERS.get(answer.status, "!")
 
+    def whole(self, path: str, headers: Mapping[str, str]) -> Answered:
+        """The answer to a question for a path as it is."""
+        self._connection.request("GET", path, headers=dict(headers))
+        return Answered(self._connection.getresponse())
+
     def token(self, who: str) -> dict[str, str]:
         return {} if who == "nobody" else {"Authorization": f"Bearer {who}"}
 
@@ -271,3 +278,61 @@ def test_no_page_of_anybody_else_changes_anything_by_a_login(clients: Clients, r
     for who in ROLES:
         known = {"Cookie": clients.login(who)["Cookie"]}
         assert clients.ask(row, known) == (ROWS[row][0] if row in OPEN else "x")
+
+
+ODD = (
+    "0001-01",
+    "0001-Q1",
+    "٢٠٢٦-10",
+    "9999-12",
+    f"{0:017}99999",
+    5000 * "9",
+    3000 * "[",
+    "0001-01-01T00:00:00Z",
+    "\x00\u2028'\"<",
+)
+"""What no part of an address is meant to be."""
+
+SAID = {"kind": "claim", "period": "2026-01", "unit": None, "objective": None}
+
+
+def odd_paths(path: str, query: Sequence[str]) -> Iterator[str]:
+    """The path of a route with each of its parts in turn as none is meant to be."""
+    sound = re.sub(r"{(\w+)}", lambda name: NAMES[name[1]], path)
+    needed = {name: "2026-01" for name in query if name == "period"}
+    for odd in ODD:
+        for part in re.findall(r"{(\w+)}", path):
+            others = {**NAMES, part: quote(odd, safe="[")}
+            yield re.sub(r"{(\w+)}", lambda name, filled=others: filled[name[1]], path)  # type: ignore[misc]
+        for name in query:
+            yield f"{sound}?{urlencode({**needed, name: odd}, safe='[')}"
+
+
+def test_no_address_is_so_odd_that_a_route_fails(clients: Clients) -> None:
+    """Each is answered, and as what it is: a refusal that says what is wrong."""
+    notice = json.dumps({"contract": "lease", "party": "L", "said": SAID}).encode()
+    said = clients.server.request("POST", "/v1/notices", notice, Authorization="Bearer lessee")
+    assert said.status == 200, said.body
+    failed = []
+    for path, ways in clients.server.get("/v1/openapi.json").json["paths"].items():
+        named = [one for one in ways.get("get", {}).get("parameters", ()) if one["in"] == "query"]
+        query = [one["name"] for one in named if one["name"] not in ("lang", "format")]
+        for asked in odd_paths(path, query) if "get" in ways else ():
+            answer = clients.whole(asked, clients.token("admin"))
+            failed += [(asked, answer.status)] if answer.status >= 500 else []
+    assert failed == []
+
+
+@pytest.mark.parametrize("period", ["0001-01", "0001-Q1", "٢٠٢٦-10", "9999-12"])
+def test_a_period_outside_the_calendar_is_said_of_nothing(clients: Clients, period: str) -> None:
+    details = {"period": period, "amount": "1", "reason": "r"}
+    event = {"kind": "event", "event": "credit_paid", "at_us": 1, "since_us": None, "unit": ""}
+    for who, party, said in (
+        ("lessee", "L", {**SAID, "period": period}),
+        ("provider", "P", {**event, "details": details}),
+    ):
+        notice = json.dumps({"contract": "lease", "party": party, "said": said}).encode()
+        answer = clients.server.request(
+            "POST", "/v1/notices", notice, Authorization=f"Bearer {who}"
+        )
+        assert answer.status == 400, answer.body

@@ -32,7 +32,7 @@ KINDS: Mapping[str, PeriodKind] = {
     r"\d{4}-\d\d-\d\d-Q": "contract_quarter",
     r"\d{4}-\d\d-\d\d-Y": "contract_year",
 }
-"""The kind of a period by the form of its label."""
+"""The kind of a period by the form of its label, in digits of ASCII: there is one label for each."""
 
 OF_CONTRACT: Mapping[PeriodKind, str] = {
     "contract_month": "",
@@ -65,7 +65,7 @@ class Period:
 
 def kind_of(label: str) -> PeriodKind | None:
     """What a label names; None where it names no period of a contract."""
-    return next((kind for form, kind in KINDS.items() if re.fullmatch(form, label)), None)
+    return next((kind for form, kind in KINDS.items() if re.fullmatch(form, label, re.ASCII)), None)
 
 
 def instant_text(seconds: int) -> str:
@@ -115,9 +115,12 @@ def calendar_period(kind: PeriodKind, label: str, zone: str) -> Period:
         raise ValueError(f"{label!r} is not a {EXAMPLES[kind]}")
     year, _, rest = label.partition("-")
     month = 3 * int(rest[1:]) - 2 if rest.startswith("Q") else int(rest or 1)
-    first = date(int(year), month, 1)
-    following = months_later(first, MONTHS[kind])
-    return Period(label, day_start(first, zone), day_start(following, zone))
+    try:
+        first = date(int(year), month, 1)
+        following = months_later(first, MONTHS[kind])
+        return Period(label, day_start(first, zone), day_start(following, zone))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{label} does not lie in the calendar's years") from error
 
 
 def contract_month(label: str, zone: str, term: Interval) -> Period:

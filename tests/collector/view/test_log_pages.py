@@ -167,3 +167,26 @@ async def test_an_entry_that_is_not_there_is_refused_and_one_is_found_by_its_num
         assert (await read(client, path))[0] == 404, path
     async with client.get("/log?entry=3", allow_redirects=False) as response:
         assert (response.status, response.headers["Location"]) == (303, "/log/entries/3")
+
+
+async def test_a_number_that_is_no_entry_is_no_fault_however_long(client: Client) -> None:
+    for index in (f"{0:017}999999", 5000 * "9", "²", "-1"):
+        for path in (f"/log/entries/{index}", f"/log/entries/{index}/proof"):
+            status, _ = await read(client, path)
+            assert status == 404, path
+
+
+async def test_what_fails_is_a_page_that_tells_strangers_nothing(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("of nobody's concern")
+
+    monkeypatch.setattr(LogPages, "_shown", fails)
+    headers = {"Authorization": "Bearer root", "Accept": "text/html"}
+    async with client.get("/log/entries/1", headers=headers) as answer:
+        text = await answer.text()
+    assert answer.status == 500
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "nobody's concern" not in text
+    assert "nobody's concern" in caplog.text
