@@ -16,6 +16,7 @@ from aiohttp import web
 
 from collector.api import routes
 from collector.api.doors import known
+from collector.api.patience import Patience
 from collector.api.routes import Viewer
 from weighbridge.wire.problems import Problem
 
@@ -162,6 +163,9 @@ ADMITTED: Mapping[routes.Access, frozenset[Role]] = {
 }
 """Which roles each kind of route admits."""
 
+WAITING = frozenset({routes.Access.READ, routes.Access.SPEAK})
+"""Kinds of routes whose answers take a while: of these one caller is answered so many at a time."""
+
 LOCAL = Bearer.of(Grant(Role.AUDITOR))
 """Whoever is on this machine, where the configuration opens it: reads all and changes nothing."""
 
@@ -193,6 +197,7 @@ class Gate:
         self._proxies = [ipaddress.ip_network(proxy) for proxy in trusted_proxies]
         self.control = control
         self._sessions = sessions
+        self._patience = Patience()
 
     def bearer_of(self, token: str) -> Bearer | None:
         """Whose token this is."""
@@ -240,10 +245,14 @@ class Gate:
         if route.access is routes.Access.OPEN:
             return route.handler
         roles = ADMITTED[route.access]
+        waits = route.access in WAITING and not self.control
 
         async def handler(request: web.Request) -> web.StreamResponse:
-            await self.admitted(request, roles)
-            return await route.handler(request)
+            bearer = await self.admitted(request, roles)
+            if not waits:
+                return await route.handler(request)
+            async with self._patience.turn(bearer.name):
+                return await route.handler(request)
 
         return handler
 
