@@ -29,3 +29,8 @@ class Guesses:
         self._forgiven_at[address] = begins + SECONDS_EACH
         if len(self._forgiven_at) > MOST_ADDRESSES:
             self._forgiven_at.popitem(last=False)
+
+    def right(self, address: str) -> None:
+        """A guess that was counted as wrong beforehand was none."""
+        if address in self._forgiven_at:
+            self._forgiven_at[address] -= SECONDS_EACH

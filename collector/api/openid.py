@@ -4,13 +4,15 @@ What a login on its way needs (state, nonce, verifier, where to go) lies encrypt
 who begin logins take no memory here. Keys are asked for at each login, so one that was rotated is known at once.
 """
 
+import asyncio
 import contextlib
 import json
 import re
 import secrets
 import ssl
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from hmac import compare_digest
@@ -26,6 +28,7 @@ from joserfc.jwk import KeySet
 from collector.api.access import Bearer, Grant
 from collector.witnessing.asking import read_text
 from weighbridge.wire.signing import SignatureError
+from weighbridge.wire.visible import visible
 
 ALGORITHMS = ("RS256", "PS256", "ES256")
 LEEWAY_SECONDS = 60
@@ -35,7 +38,16 @@ ON_THE_WAY_SECONDS = 600
 DISCOVERED_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
 MOST_BYTES = 1 << 20
+SILENT_SECONDS = 0.5
+"""How long a provider that did not answer is not asked for its description again."""
+
+ASKED_AT_ONCE, MOST_WAITING = 8, 64
+"""Questions to the provider that are under way, and logins that wait for theirs: strangers begin logins, and each
+would hold a connection of ours for as long as the provider takes."""
+
+MOST_NAME = 128
 SECRET_BYTES = 32
+TOLD = "userinfo_endpoint"
 LOGIN_PATH = "/login/openid"
 ANSWER_PATH = f"{LOGIN_PATH}/answer"
 HOME_PATH = "/login"
@@ -77,7 +89,8 @@ class OpenId:
     def bearer(self, claims: Mapping[str, Any]) -> Bearer:
         """Who has these claims. Raises RefusedLoginError where nothing is granted to them."""
         grants = [grant for rule in self.rules if _has(claims, rule) for grant in rule.grants]
-        name = next((claims[one] for one in NAMES if isinstance(claims.get(one), str)), "")
+        told = next((claims[one] for one in NAMES if isinstance(claims.get(one), str)), "")
+        name = visible(told[:MOST_NAME])
         if not grants:
             raise RefusedLoginError(f"nothing here is granted to {name}")
         return Bearer.of(*grants, person=name)
@@ -104,13 +117,17 @@ class Arrival(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class Way:
     """A login on its way."""
 
     state: str
     nonce: str
     verifier: str
     goal: str
+
+
+Discovered = tuple[float, Mapping[str, Any] | str]
+"""What a provider says of itself, or why it does not, and until when that is not asked again."""
 
 
 class Provider:
@@ -124,13 +141,17 @@ class Provider:
         self._wall_s = wall_s
         self._clock = clock
         self._seal = Fernet(Fernet.generate_key())
-        self._discovered: tuple[float, Mapping[str, Any]] | None = None
+        self._discovered: Discovered | None = None
+        self._discovering = asyncio.Lock()
+        self._places = asyncio.Semaphore(ASKED_AT_ONCE)
+        self._logins = 0
 
     async def begin(self, goal: str) -> tuple[str, str]:
         """Where a browser goes to log in, and the cookie for its way back. Raises ProviderSilentError."""
-        endpoint = (await self._discover())["authorization_endpoint"]
+        async with self._waiting():
+            endpoint = (await self._discover())["authorization_endpoint"]
         state, nonce, verifier = (secrets.token_urlsafe(SECRET_BYTES) for _ in range(3))
-        way = _Way(state, nonce, verifier, goal)
+        way = Way(state, nonce, verifier, goal)
         challenge = urlsafe_b64encode(sha256(way.verifier.encode()).digest()).rstrip(b"=").decode()
         asked = {
             "response_type": "code",
@@ -149,38 +170,44 @@ class Provider:
         """Where a browser ends the session that the provider keeps, and is sent to our login from; None where the
         provider has no such place, or does not answer."""
         with contextlib.suppress(ProviderSilentError, RefusedLoginError):
-            endpoint = str((await self._discover()).get("end_session_endpoint"))
+            async with self._waiting():
+                endpoint = str((await self._discover()).get("end_session_endpoint"))
             if self._is_an_address(endpoint):
                 home = self._config.redirect.removesuffix(ANSWER_PATH) + HOME_PATH
                 asked = {"client_id": self._config.client, "post_logout_redirect_uri": home}
                 return _asking(endpoint, asked | ({"id_token_hint": hint} if hint else {}))
         return None
 
-    async def finish(self, answer: Mapping[str, str], cookie: str) -> Arrival:
-        """Who came back with this answer. Raises RefusedLoginError, ProviderSilentError."""
+    def answered(self, answer: Mapping[str, str], cookie: str) -> Way:
+        """The login that this answers. Nobody is asked. Raises RefusedLoginError."""
         way = self._opened(cookie)
         if not compare_digest(answer.get("state", "").encode(errors="replace"), way.state.encode()):
             raise RefusedLoginError("the answer is not one to this login")
         if "error" in answer:
-            raise RefusedLoginError(f"the provider says {answer['error'][:100]}")
+            raise RefusedLoginError(f"the provider says {visible(answer['error'][:100])}")
         if answer.get("iss", self._config.issuer) != self._config.issuer:
             raise RefusedLoginError("the answer is another provider's")
-        found = await self._discover()
-        tokens = await self._exchange(found, answer.get("code", ""), way.verifier)
-        keys = await self._json("GET", found["jwks_uri"])
-        token = str(tokens.get("id_token"))
-        claims = self._identity(token, keys, way.nonce)
-        bearer = self._config.bearer(await self._complete(found, tokens, claims))
-        return Arrival(bearer, way.goal, token if len(token) <= MOST_HINT else "")
+        return way
 
-    def _opened(self, cookie: str) -> _Way:
+    async def finish(self, way: Way, code: str) -> Arrival:
+        """Who came back with this code. Raises RefusedLoginError, ProviderSilentError."""
+        async with self._waiting():
+            found = await self._discover()
+            tokens = await self._exchange(found, code, way.verifier)
+            keys = await self._json("GET", found["jwks_uri"])
+            token = str(tokens.get("id_token"))
+            claims = self._identity(token, keys, way.nonce)
+            bearer = self._config.bearer(await self._complete(found, tokens, claims))
+            return Arrival(bearer, way.goal, token if len(token) <= MOST_HINT else "")
+
+    def _opened(self, cookie: str) -> Way:
         try:
             shown = self._seal.decrypt_at_time(
                 cookie.encode(errors="replace"), ON_THE_WAY_SECONDS, self._wall_s()
             )
         except InvalidToken as error:
             raise RefusedLoginError("this login was not begun here, or too long ago") from error
-        return _Way(**json.loads(shown))
+        return Way(**json.loads(shown))
 
     async def _exchange(
         self, found: Mapping[str, Any], code: str, verifier: str
@@ -218,7 +245,7 @@ class Provider:
         try:
             decoded = jwt.decode(token, KeySet.import_key_set(keys), ALGORITHMS)
             needed.validate(decoded.claims)
-        except (JoseError, ValueError, TypeError, KeyError) as error:
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise RefusedLoginError(f"the provider's word does not hold: {error}") from error
         return dict(decoded.claims)
 
@@ -226,25 +253,40 @@ class Provider:
         self, found: Mapping[str, Any], tokens: Mapping[str, Any], claims: dict[str, Any]
     ) -> Mapping[str, Any]:
         """With what the provider tells of the same person only when it is asked; what is signed goes before."""
-        if "userinfo_endpoint" not in found:
+        if TOLD not in found:
             return claims
         headers = {"Authorization": f"Bearer {tokens.get('access_token')}"}
-        told = await self._json("GET", found["userinfo_endpoint"], headers=headers)
+        told = await self._json("GET", found[TOLD], headers=headers)
         if told.get("sub") != claims["sub"]:
             raise RefusedLoginError("the provider speaks of two people")
         return {**told, **claims}
 
     async def _discover(self) -> Mapping[str, Any]:
-        if self._discovered is not None and self._clock() < self._discovered[0]:
-            return self._discovered[1]
+        """What the provider says of itself, asked for by one login for all that want it. Raises ProviderSilentError."""
+        async with self._discovering:
+            if self._discovered is None or self._clock() >= self._discovered[0]:
+                self._discovered = await self._discover_anew()
+            _, found = self._discovered
+        if isinstance(found, str):
+            raise ProviderSilentError(found)
+        return found
+
+    async def _discover_anew(self) -> Discovered:
+        try:
+            found = await self._described()
+        except (ProviderSilentError, RefusedLoginError) as error:
+            return self._clock() + SILENT_SECONDS, str(error)
+        return self._clock() + DISCOVERED_SECONDS, found
+
+    async def _described(self) -> Mapping[str, Any]:
         issuer = self._config.issuer
         found = await self._json("GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if found.get("issuer") != issuer:
             raise ProviderSilentError(f"{issuer} calls itself {found.get('issuer')}")
-        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-            if not self._is_an_address(str(found.get(name))):
+        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", TOLD):
+            given = name in found or name != TOLD
+            if given and not self._is_an_address(str(found.get(name))):
                 raise ProviderSilentError(f"{issuer} names no {name}")
-        self._discovered = self._clock() + DISCOVERED_SECONDS, found
         return found
 
     def _is_an_address(self, text: str) -> bool:
@@ -252,11 +294,23 @@ class Provider:
         scheme = self._config.issuer.partition(":")[0]
         return text.startswith(("https://", f"{scheme}://")) and ADDRESS.fullmatch(text) is not None
 
+    @asynccontextmanager
+    async def _waiting(self) -> AsyncIterator[None]:
+        """For an answer of the provider. Raises ProviderSilentError where too many do."""
+        if self._logins >= MOST_WAITING:
+            raise ProviderSilentError("too many logins wait for the provider")
+        self._logins += 1
+        try:
+            yield
+        finally:
+            self._logins -= 1
+
     async def _json(self, method: str, url: str, **sent: Any) -> dict[str, Any]:
         """What the provider answers. Raises RefusedLoginError where it refuses, ProviderSilentError for all else."""
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
         try:
             async with (
+                self._places,
                 aiohttp.ClientSession(timeout=timeout) as client,
                 client.request(
                     method, url, ssl=self._config.trust, allow_redirects=False, **sent
@@ -285,5 +339,5 @@ def _asking(endpoint: str, asked: Mapping[str, str]) -> str:
 
 def _secret_in_body(found: Mapping[str, Any]) -> bool:
     """Whether the provider takes a secret only there; a header is what all take that say nothing."""
-    taken = found.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
-    return "client_secret_basic" not in taken
+    taken = found.get("token_endpoint_auth_methods_supported")
+    return isinstance(taken, list) and "client_secret_basic" not in taken

@@ -89,21 +89,25 @@ class LoginPage:
         return answer
 
     async def back(self, request: web.Request) -> web.StreamResponse:
-        """What the provider says of them decides. Answers that are not ones are guesses, as wrong tokens are."""
-        provider = self._required()
-        if self._wait_seconds(request):
-            return await self._waiting(request, "/")
-        way = request.cookies.get(cookie_name(request, WAY_COOKIE), "")
+        """What the provider says of them decides. Codes that it does not take are guesses, as wrong tokens are; what
+        answers no login of this browser costs nobody anything: a page of another site can make a browser send that."""
+        require_own_site(request)
+        provider, cookie = self._required(), request.cookies.get(cookie_name(request, WAY_COOKIE))
         try:
-            arrival = await provider.finish(request.query, way)
-        except ProviderSilentError as error:
-            return await self._silent(request, "/", error)
+            way = provider.answered(request.query, cookie or "")
         except RefusedLoginError as error:
-            self._guesses.wrong(_address(request))
-            log.warning("no login from %s: %s", client(request), error)
-            return await self._asking(
-                request, "/", 403, "provider_refused", reason_in(str(error), language_of(request))
-            )
+            return await self._refused(request, error)
+        if self._wait_seconds(request):
+            return await self._waiting(request, way.goal)
+        self._guesses.wrong(_address(request))
+        try:
+            arrival = await provider.finish(way, request.query.get("code", ""))
+        except ProviderSilentError as error:
+            self._guesses.right(_address(request))
+            return await self._silent(request, way.goal, error)
+        except RefusedLoginError as error:
+            return await self._refused(request, error)
+        self._guesses.right(_address(request))
         answer = self._begun(request, *arrival)
         keep_cookie(request, answer, WAY_COOKIE, None)
         return answer
@@ -155,6 +159,11 @@ class LoginPage:
         answer = await self._asking(request, goal, 429, "try_later", seconds)
         answer.headers["Retry-After"] = seconds
         return answer
+
+    async def _refused(self, request: web.Request, error: Exception) -> web.Response:
+        log.warning("no login from %s: %s", client(request), error)
+        reason = reason_in(str(error), language_of(request))
+        return await self._asking(request, "/", 403, "provider_refused", reason)
 
     async def _silent(self, request: web.Request, goal: str, error: Exception) -> web.Response:
         log.warning("no login by the provider: %s", error)

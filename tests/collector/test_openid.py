@@ -1,5 +1,6 @@
 """Logging in by OpenID Connect: against a certified provider, and what one that errs or lies gets nobody into."""
 
+import asyncio
 import html
 import re
 import shutil
@@ -24,6 +25,7 @@ from collector.api import openid
 from collector.api.access import Grant, Role, token_hash
 from collector.api.openid import (
     LEEWAY_SECONDS,
+    MOST_WAITING,
     ON_THE_WAY_SECONDS,
     OpenId,
     Provider,
@@ -63,9 +65,15 @@ class Scripted:
         self.issuer = ""
         self.more: dict[str, Any] = {}
         """What else it publishes of itself."""
+        self.published_keys: Any = None
+        self.discovered = 0
+        self.speaks = asyncio.Event()
+        self.speaks.set()
 
     async def discovery(self, request: web.Request) -> web.Response:
         del request
+        self.discovered += 1
+        await self.speaks.wait()
         places = {"authorization_endpoint": "auth", "token_endpoint": "token", "jwks_uri": "keys"}
         places["userinfo_endpoint"] = "me"
         found = {name: f"{self.issuer}/{place}" for name, place in places.items()}
@@ -82,6 +90,8 @@ class Scripted:
 
     async def published(self, request: web.Request) -> web.Response:
         del request
+        if self.published_keys is not None:
+            return web.json_response(self.published_keys)
         return web.json_response({"keys": [key.as_dict(private=False) for key in self.keys]})
 
     async def me(self, request: web.Request) -> web.Response:
@@ -92,10 +102,11 @@ class Scripted:
 class Way:
     """One login at a scripted provider, from its beginning to the provider's answer."""
 
-    def __init__(self, config: OpenId, provider: Provider, scripted: Scripted, there: str) -> None:
+    provider: Provider
+
+    def __init__(self, config: OpenId, scripted: Scripted, there: str) -> None:
         asked = {name: value for name, (value,) in parse_qs(urlsplit(there).query).items()}
         self.config = config
-        self.provider = provider
         self.scripted = scripted
         self.asked = asked
         self.cookie = ""
@@ -109,7 +120,8 @@ class Way:
         self.scripted.claims = {name: it for name, it in changed.items() if it is not None}
 
     async def end(self) -> tuple[Any, str]:
-        arrival = await self.provider.finish(self.answer, self.cookie)
+        begun = self.provider.answered(self.answer, self.cookie)
+        arrival = await self.provider.finish(begun, self.answer["code"])
         return arrival.bearer, arrival.goal
 
 
@@ -147,8 +159,8 @@ async def way(clock: Clock) -> AsyncIterator[Way]:
         )
         provider = Provider(config, clock, time.monotonic)
         there, cookie = await provider.begin("/contracts/lease")
-        made = Way(config, provider, scripted, there)
-        made.cookie = cookie
+        made = Way(config, scripted, there)
+        made.provider, made.cookie = provider, cookie
         made.says()
         yield made
 
@@ -268,6 +280,43 @@ async def test_each_rule_that_fits_grants_and_a_claim_may_be_a_list(way: Way) ->
     assert bearer.roles == {Role.LESSEE}
 
 
+@pytest.mark.parametrize("keys", [{}, {"keys": 1}, {"keys": "x"}, {"keys": [1]}, {"keys": [{}]}])
+async def test_keys_that_are_none_verify_nothing(way: Way, keys: Any) -> None:
+    way.scripted.published_keys = keys
+    with pytest.raises(RefusedLoginError, match="does not hold"):
+        await way.end()
+
+
+async def test_what_is_told_of_a_person_is_asked_for_as_guarded_as_all_else(way: Way) -> None:
+    way.scripted.more = {"userinfo_endpoint": "ftp://elsewhere.example/me"}
+    provider = Provider(way.config, lambda: NOW_S, time.monotonic)
+    with pytest.raises(ProviderSilentError, match="names no userinfo_endpoint"):
+        await provider.begin("/")
+
+
+async def test_a_name_is_short_and_reads_as_it_is(way: Way) -> None:
+    way.says(name="Li\u202e" + 200 * "i")
+    bearer, _ = await way.end()
+    assert bearer.person == "Li\\u202e" + 125 * "i"
+
+
+async def test_strangers_who_begin_logins_ask_a_slow_provider_once(way: Way) -> None:
+    """Each would hold a connection of ours else, until none is left for anybody."""
+    way.scripted.speaks.clear()
+    provider = Provider(way.config, lambda: NOW_S, time.monotonic)
+    before = way.scripted.discovered
+    begun = [asyncio.create_task(provider.begin("/")) for _ in range(MOST_WAITING + 100)]
+    refused, waiting = await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
+    while len(waiting) > MOST_WAITING:
+        more, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        refused |= more
+    assert {str(one.exception()) for one in refused} == {"too many logins wait for the provider"}
+    way.scripted.speaks.set()
+    await asyncio.gather(*waiting)
+    assert way.scripted.discovered - before == 1
+    await provider.begin("/")
+
+
 async def test_a_provider_that_fails_is_silent(way: Way) -> None:
     way.scripted.token_status = 500
     with pytest.raises(ProviderSilentError, match="answers 500"):
@@ -299,7 +348,8 @@ async def test_an_id_token_that_no_address_could_carry_is_not_kept(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hint() -> str:
-        return (await way.provider.finish(way.answer, way.cookie)).hint
+        begun = way.provider.answered(way.answer, way.cookie)
+        return (await way.provider.finish(begun, way.answer["code"])).hint
 
     token = await hint()
     assert token.count(".") == 2
@@ -421,6 +471,17 @@ def ports(tmp_path: Path) -> Iterator[tuple[Serving, int]]:
     )
     with serving(directory) as server:
         yield server, other
+
+
+def test_what_answers_no_login_of_this_browser_keeps_nobody_out(
+    ports: tuple[Serving, int],
+) -> None:
+    """A page of another site can make browsers of a whole office send that."""
+    server, _ = ports
+    answers = [server.get("/login/openid/answer?code=c&state=s").status for _ in range(12)]
+    assert set(answers) == {403}
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    assert server.request("POST", "/login", b"token=a-token", **form).status == 303
 
 
 @pytest.mark.slow
