@@ -22,6 +22,9 @@ logger = logging.getLogger("weighbridge.sending")
 
 ASKED_SECONDS = 30.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
+ELSEWHERE = range(300, 400)
+"""What is sent on in a request without a body is taken by nobody, and a token is for one receiver."""
+
 MOST_READ = 4096
 """Of an answer: it is for people, or a few numbers."""
 
@@ -66,6 +69,8 @@ class Forwarder:
                 await self.make()
             except OSError as error:
                 logger.warning("metrics of this minute are lost: %s", error)
+            except Exception:
+                logger.exception("metrics of this minute are lost")
             await asyncio.sleep(self.receiver.seconds)
 
     async def make(self) -> None:
@@ -92,13 +97,13 @@ class Forwarder:
                     while await self.send(session):
                         wait_s = FIRST_WAIT_S
                     await self._more.wait()
-                except (aiohttp.ClientError, OSError) as error:
+                except (aiohttp.ClientError, OSError, ValueError) as error:
                     logger.warning("the receiver takes nothing: %s", str(error) or type(error))
                     await asyncio.sleep(wait_s)
                     wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     async def send(self, session: aiohttp.ClientSession) -> bool:
-        """Send the oldest request; False where nothing waits. Raises ClientError, OSError: it waits on.
+        """Send the oldest request; False where nothing waits. Raises ClientError, OSError, ValueError: it waits on.
 
         What the receiver refuses for good is dropped and counted, so that it holds up nothing behind it.
         """
@@ -106,13 +111,10 @@ class Forwarder:
         if waiting is None:
             return False
         path, body = waiting
-        async with session.post(
-            self.receiver.url,
-            data=body,
-            headers=self._headers(),
-            ssl=self._trust(),
-            allow_redirects=False,
-        ) as response:
+        sent = {"data": body, "headers": self._headers(), "ssl": self._trust()}
+        async with session.post(self.receiver.url, allow_redirects=False, **sent) as response:
+            if response.status in ELSEWHERE:
+                raise aiohttp.ClientError(f"it answers {response.status}, and is followed nowhere")
             if self.wire.again(response.status):
                 response.raise_for_status()
             answer = await response.content.read(MOST_READ)

@@ -1,5 +1,6 @@
 """What waits to be sent, on the disk: a file for each request, in the order in which they were made."""
 
+import re
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,6 +8,8 @@ from threading import Lock
 
 from weighbridge.catalogue.metrics import Metric
 from weighbridge.process.files import write_file
+
+NAME = re.compile("[0-9]{20}")
 
 
 class Queue:
@@ -23,7 +26,7 @@ class Queue:
         directory.mkdir(mode=0o700, exist_ok=True)
         for broken in directory.glob("*.new"):
             broken.unlink()
-        files = sorted(path for path in directory.iterdir() if path.name.isdigit())
+        files = sorted(path for path in directory.iterdir() if NAME.fullmatch(path.name))
         self._waiting = deque((path, path.stat().st_size) for path in files)
         self._next = int(files[-1].name) + 1 if files else 0
         self.bytes = sum(size for _, size in self._waiting)
@@ -42,12 +45,15 @@ class Queue:
                 self._drop("dropped")
 
     def oldest(self) -> tuple[Path, bytes] | None:
-        """What is to be sent next; None: nothing waits."""
+        """What is to be sent next; None: nothing waits. One whose file is gone waits no more."""
         with self._changing:
-            if not self._waiting:
-                return None
-            path, _ = self._waiting[0]
-            return path, path.read_bytes()
+            while self._waiting:
+                path, _ = self._waiting[0]
+                try:
+                    return path, path.read_bytes()
+                except FileNotFoundError:
+                    self._drop("lost")
+        return None
 
     def done(self, path: Path, result: str) -> None:
         """It needs no sending any more: it was sent, or refused. Dropped meanwhile for want of room, it was counted."""

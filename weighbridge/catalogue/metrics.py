@@ -311,7 +311,7 @@ REMOTE_WAITING = _gauge(
 )
 REMOTE_REQUESTS = _counter(
     "remote_write_requests_total",
-    "Requests of remote write since the start, by what became of them: sent, refused, dropped for want of room.",
+    "Requests of remote write since the start, by what became of them: sent, refused, dropped (no room), lost.",
     "result",
 )
 OTLP_WAITING = _gauge(
@@ -319,7 +319,7 @@ OTLP_WAITING = _gauge(
 )
 OTLP_REQUESTS = _counter(
     "otlp_requests_total",
-    "Requests of OTLP since the start, by what became of them: sent, refused, dropped for want of room.",
+    "Requests of OTLP since the start, by what became of them: sent, refused, dropped (no room), lost.",
     "result",
 )
 JUDGE_QUARANTINED = _gauge(

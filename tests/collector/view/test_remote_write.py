@@ -6,12 +6,13 @@ import shutil
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import cramjam
 import pytest
-from aiohttp import ClientConnectionError, ClientSession, web
+from aiohttp import ClientConnectionError, ClientError, ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from collector.api.exposition import Exposition, render_labels
@@ -169,31 +170,25 @@ async def test_an_outage_of_the_receiver_and_a_restart_lose_nothing(
 async def test_what_the_receiver_refuses_for_good_holds_up_nothing(
     fleet: ScriptedFleet, tmp_path: Path
 ) -> None:
-    """A redirection is a refusal: followed, it would ask for a page and send nothing."""
-    answers = iter([429, 503, 400, 302, 204])
+    answers = iter([429, 503, 400, 204])
 
     async def answer(_: web.Request) -> web.Response:
-        elsewhere = {"Location": "/elsewhere"}
-        return web.Response(status=next(answers), text="too old", headers=elsewhere)
-
-    async def welcome(_: web.Request) -> web.Response:
-        return web.Response(text="log in")
+        return web.Response(status=next(answers), text="too old")
 
     application = web.Application()
     application.router.add_post("/api/v1/write", answer)
-    application.router.add_get("/elsewhere", welcome)
     async with TestServer(application) as server, ClientSession() as session:
         writer = writing(fleet, tmp_path, str(server.make_url("/api/v1/write")))
-        for _ in range(3):
+        for _ in range(2):
             await writer.make()
             fleet.now_us += SECOND_US
         for _ in range(2):
             with pytest.raises(Exception, match=r"429|503"):
                 await writer.send(session)
-        for _ in range(3):
+        for _ in range(2):
             assert await writer.send(session)
         assert not await writer.send(session)
-    assert dict(writer.queue.counts) == {"refused": 2, "sent": 1}
+    assert dict(writer.queue.counts) == {"refused": 1, "sent": 1}
 
 
 async def test_without_a_tick_nothing_is_made(fleet: ScriptedFleet, tmp_path: Path) -> None:
@@ -245,6 +240,90 @@ def test_series_that_could_not_be_kept_are_ended_later() -> None:
     next(iter(maker.bodies(["here 1\n"], 2)))
     (body,) = maker.bodies(["here 1\n"], 3)
     assert b"gone" in bytes(cramjam.snappy.decompress_raw(body))
+
+
+def test_a_request_whose_file_is_gone_holds_up_nothing_behind_it(tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "q", 9, *TOLD["otlp"])
+    for body in (b"aaa", b"bbb"):
+        queue.put(body)
+    (tmp_path / "q" / f"{0:020}").unlink()
+    (tmp_path / "q" / "²").write_bytes(b"of somebody else")
+    waiting = queue.oldest()
+    assert waiting is not None
+    assert (waiting[1], dict(queue.counts), queue.bytes) == (b"bbb", {"lost": 1}, 3)
+    assert Queue(tmp_path / "q", 9, *TOLD["otlp"]).bytes == 3
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_receiver_that_sends_us_elsewhere_takes_nothing_and_is_not_followed(
+    fleet: ScriptedFleet, tmp_path: Path, status: int
+) -> None:
+    """It would be asked there without the body, or with our token."""
+    elsewhere: list[str] = []
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Location": "/other"})
+
+    async def other(request: web.Request) -> web.Response:
+        elsewhere.append(request.method)
+        return web.Response()
+
+    application = web.Application()
+    application.router.add_post("/api/v1/write", answer)
+    application.router.add_route("*", "/other", other)
+    async with TestServer(application) as server, ClientSession() as session:
+        writer = writing(fleet, tmp_path, str(server.make_url("/api/v1/write")))
+        await writer.make()
+        with pytest.raises(ClientError, match=str(status)):
+            await writer.send(session)
+    assert (elsewhere, dict(writer.queue.counts)) == ([], {})
+
+
+async def test_a_token_that_is_none_for_a_while_ends_no_sending(
+    fleet: ScriptedFleet, tmp_path: Path
+) -> None:
+    sent = asyncio.Event()
+
+    async def answer(_: web.Request) -> web.Response:
+        sent.set()
+        return web.Response(status=204)
+
+    application = web.Application()
+    application.router.add_post("/api/v1/write", answer)
+    async with TestServer(application) as server:
+        writer = writing(fleet, tmp_path, str(server.make_url("/api/v1/write")))
+        token = tmp_path / "token"
+        token.write_text("two\nlines")
+        writer.receiver = replace(writer.receiver, token=token)
+        await writer.make()
+        async with ClientSession() as session:
+            with pytest.raises(ValueError, match="header"):
+                await writer.send(session)
+        running = asyncio.create_task(writer.run())
+        token.write_text("t")
+        async with asyncio.timeout(20):
+            await sent.wait()
+        assert not running.done()
+        running.cancel()
+
+
+async def test_a_minute_that_cannot_be_made_ends_no_sending(
+    fleet: ScriptedFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = writing(fleet, tmp_path, "http://127.0.0.1:1/")
+    writer.receiver = replace(writer.receiver, seconds=0)
+    tried = asyncio.Semaphore(0)
+
+    async def fails(_: object) -> None:
+        tried.release()
+        raise ValueError("no page")
+
+    monkeypatch.setattr(type(writer), "make", fails)
+    running = asyncio.create_task(writer.run())
+    for _ in range(2):
+        await tried.acquire()
+    assert not running.done()
+    running.cancel()
 
 
 def test_labels_of_any_text_come_back_as_they_were() -> None:
