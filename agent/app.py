@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import ssl
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from agent.report.sampler import Schedule
 from agent.report.source import DeviceSource
 from agent.report.transport import Transport
 from agent.running import CONTROL_SOCKET
+from weighbridge.process.logs import log_to_standard_error
 from weighbridge.process.service_manager import ServiceManager
 from weighbridge.process.settings import ConfigError
 from weighbridge.process.system_clock import boot_id
@@ -76,12 +76,7 @@ def introduction(identity: NodeIdentity, driver: Facts, schedule: Schedule) -> s
 
 def set_up_logging(level: str) -> None:
     """To standard error, with the priorities that the journal understands; never a secret, a tenant or a report."""
-    logging.basicConfig(
-        level=level.upper(),
-        stream=sys.stderr,
-        format="%(levelname)s %(name)s: %(message)s",
-        force=True,
-    )
+    log_to_standard_error(level)
 
 
 class Daemon:

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from collector.stated import StatedError
+from weighbridge.wire.visible import visible
 
 SECONDS = 60.0
 """How long a command waits for a sign of its answer."""
@@ -77,7 +78,7 @@ def answer_of(status: int, data: bytes) -> Any:
         ) from error
     if status < HTTPStatus.MULTIPLE_CHOICES:
         return answer
-    detail = str(answer.get("detail", answer)) if isinstance(answer, dict) else str(answer)
+    detail = visible(str(answer.get("detail", answer) if isinstance(answer, dict) else answer))
     if detail in NO_ROUTE:
         detail = "the collector does not know this command: it is older than this program"
     raise CollectorError(detail)

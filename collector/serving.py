@@ -34,6 +34,13 @@ logger = logging.getLogger("weighbridge.http")
 DRAIN_SECONDS = 3.0
 """Twice: for handlers, and for those that did not end by themselves."""
 
+GUARDS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+NOTHING_LOADED = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
+)
+"""Of a document in one file, whose styles are its own."""
+
 STATED = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
@@ -160,6 +167,7 @@ def certified_names(config: CollectorConfig) -> list[str]:
 @asynccontextmanager
 async def _runner(served: Served, gate: Gate, *outer: Middleware) -> AsyncIterator[web.AppRunner]:
     application = web.Application(middlewares=[attended, *outer, problems])
+    application.on_response_prepare.append(guarded)
     application[DOORS] = served.doors
     application[GATE] = gate
     application[BODIES] = served.bodies
@@ -178,6 +186,16 @@ async def _runner(served: Served, gate: Gate, *outer: Middleware) -> AsyncIterat
         yield runner
     finally:
         await runner.cleanup()
+
+
+async def guarded(request: web.Request, answer: web.StreamResponse) -> None:
+    """What a browser may do with an answer that does not say so itself: show it as what it is, run and load nothing of
+    it, and keep none."""
+    del request
+    for name, value in GUARDS.items():
+        answer.headers.setdefault(name, value)
+    if answer.content_type == "text/html":
+        answer.headers.setdefault("Content-Security-Policy", NOTHING_LOADED)
 
 
 @web.middleware

@@ -25,6 +25,7 @@ from collector.tls import create_authority
 from weighbridge.contract.scalars import instant_text
 from weighbridge.log.checkpoint import SIMULATED
 from weighbridge.process.files import write_new_file
+from weighbridge.process.logs import log_to_standard_error
 from weighbridge.process.service_manager import ServiceManager
 from weighbridge.process.settings import ConfigError
 from weighbridge.wire.signing import Signer, generate_private_key
@@ -91,7 +92,7 @@ def init(
 @stated
 def serve(config_file: Path, listen: str | None, simulation: bool) -> None:
     """Run the collector until SIGTERM or SIGINT, then drain."""
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    log_to_standard_error("info")
     config = load_config(config_file, os.environ, {"listen": listen})
     manager = ServiceManager(os.environ)
     asyncio.run(_serve(config, manager, simulation))

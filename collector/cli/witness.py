@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import signal
 import ssl
 import sys
@@ -26,6 +25,7 @@ from collector.witnessing.party import (
 from weighbridge.log.cosignature import Cosigner, read_secret
 from weighbridge.log.note import KeyKind, read_vkey
 from weighbridge.process.files import write_new_file
+from weighbridge.process.logs import log_to_standard_error
 from weighbridge.wire.signing import SignatureError, generate_private_key
 
 NANOSECONDS = 1_000_000_000
@@ -95,7 +95,7 @@ def witness_run(
 
     Exit code of --once: 0, cosigned; 1, the log forked or shrank; 3, it did not answer, or took no cosignature.
     """
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    log_to_standard_error("info")
     if url is None and (once or listen is None):
         fail("name --url, to ask the log, or --listen, to be asked")
     token = None if token_file is None else token_file.read_text("utf-8").strip()

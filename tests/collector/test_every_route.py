@@ -336,3 +336,24 @@ def test_a_period_outside_the_calendar_is_said_of_nothing(clients: Clients, peri
             "POST", "/v1/notices", notice, Authorization=f"Bearer {who}"
         )
         assert answer.status == 400, answer.body
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/", "no-store"),
+        ("/v1/contracts/lease", "no-store"),
+        ("/v1/contracts/lease/statement?period=2026-01&format=html", "no-store"),
+        ("/v1/contracts/lease/statement?period=2026-01&format=csv", "no-store"),
+        ("/v1/contracts/elsewhere", "no-store"),
+        ("/static/style.css", "max-age=86400"),
+    ],
+)
+def test_a_browser_shows_an_answer_as_what_it_is_and_runs_nothing_of_it(
+    clients: Clients, path: str, kept: str
+) -> None:
+    answer = clients.whole(path, clients.token("lessee"))
+    guards = [answer.headers[name] for name in ("X-Content-Type-Options", "Cache-Control")]
+    assert guards == ["nosniff", kept]
+    loads = answer.headers["Content-Security-Policy"] or ""
+    assert loads.startswith("default-src 'none'") == answer.body.startswith(b"<!doctype html>")

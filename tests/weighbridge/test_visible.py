@@ -1,11 +1,13 @@
 """What steers a terminal, or makes text read otherwise than it is, leaves no fold."""
 
+import logging
 from typing import Any
 
 import pytest
 
 from tests.weighbridge.scripted import Log, ScriptedNode, contract_text
 from weighbridge.log.entries import EntryKind, Refused
+from weighbridge.process.logs import OneLine
 from weighbridge.wire.report import encode
 from weighbridge.wire.visible import INVISIBLE, visible
 
@@ -58,3 +60,12 @@ def test_nothing_that_a_node_says_shows_otherwise_than_it_is() -> None:
     assert any("\\u001b[2J" in text for text in told)
     assert not any(INVISIBLE.search(str(text)) for text in [*shown, *told])
     assert HOSTILE.encode()[:1] in encode(report)
+
+
+def test_what_others_sent_begins_no_line_of_a_log_of_its_own() -> None:
+    said = "denied\nCRITICAL weighbridge: all is lost\x1b[2J"
+    record = logging.LogRecord("weighbridge", logging.WARNING, "", 0, "it says %s", (said,), None)
+    told = OneLine("%(levelname)s %(name)s: %(message)s").format(record)
+    assert told == (
+        "WARNING weighbridge: it says denied\\u000aCRITICAL weighbridge: all is lost\\u001b[2J"
+    )
