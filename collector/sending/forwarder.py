@@ -111,8 +111,13 @@ class Forwarder:
         if waiting is None:
             return False
         path, body = waiting
-        sent = {"data": body, "headers": self._headers(), "ssl": self._trust()}
-        async with session.post(self.receiver.url, allow_redirects=False, **sent) as response:
+        async with session.post(
+            self.receiver.url,
+            data=body,
+            headers=self._headers(),
+            ssl=self._trust(),
+            allow_redirects=False,
+        ) as response:
             if response.status in ELSEWHERE:
                 raise aiohttp.ClientError(f"it answers {response.status}, and is followed nowhere")
             if self.wire.again(response.status):
