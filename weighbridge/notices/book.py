@@ -59,7 +59,7 @@ from weighbridge.settlement.proofs import (
 from weighbridge.settlement.record import BOTH, Claim, Side, ToldEvent, Window
 from weighbridge.settlement.service import BATCH_ACCEPTED, REFUSED, STARTS
 from weighbridge.settlement.statement import AnswerLine, SeriesLine
-from weighbridge.wire.report import read
+from weighbridge.wire.report import digest, encode, read
 from weighbridge.wire.signing import SignatureError, encode_envelope, key_id
 
 KINDS = frozenset(
@@ -384,6 +384,7 @@ class NoticeBook:
     _entries: list[tuple[int, Entry]] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
     _heard: dict[str, list[LoggedNotice]] = field(default_factory=dict)
+    _first: dict[str, LoggedNotice] = field(default_factory=dict)
     _proven: dict[str, list[ProvenRates]] = field(default_factory=dict)
     _attempted: dict[str, ProvenRates] = field(default_factory=dict)
     _borne_out: dict[str, tuple[int, BothSides]] = field(default_factory=dict)
@@ -416,6 +417,7 @@ class NoticeBook:
                 notice = read(Notice, payload)
                 heard = LoggedNotice(notice, entry.index, received_us, entry.envelope.key_id)
                 self._heard.setdefault(notice.contract, []).append(heard)
+                self._first.setdefault(digest(encode(notice)), heard)
             case EntryKind.STATEMENT:
                 self._issued.append((received_us, read(Issued, payload)))
             case EntryKind.PROOF:
@@ -486,8 +488,7 @@ class NoticeBook:
 
     def heard(self, notice: Notice) -> LoggedNotice | None:
         """The entry in which the same was said by the same party before."""
-        same = (one for one in self._heard.get(notice.contract, ()) if one.notice == notice)
-        return next(same, None)
+        return self._first.get(digest(encode(notice)))
 
     def supposing(self, notice: Notice, received_us: int) -> "NoticeBook":
         """The book as it would be if this had been heard, too; it follows no log."""
