@@ -1,8 +1,9 @@
 """What parties said, and what it does to the rows that are settled."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from heapq import heappush
 from random import Random
 from typing import Any
 
@@ -13,7 +14,6 @@ from weighbridge.judge.ledger import Row, State
 from weighbridge.judge.slot_history import NEVER_US
 from weighbridge.log.entries import (
     Assignment,
-    CauseNotice,
     ContractAdded,
     Entry,
     EntryKind,
@@ -113,23 +113,44 @@ def test_of_many_causes_each_row_meets_its_own_in_the_order_in_which_they_were_s
     assert list(record_of(*said).explained(rows, 10**6)) == expected
 
 
-def test_causes_of_other_times_are_not_looked_at_for_each_row(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("length", [1, 1000])
+def test_each_cause_is_laid_once_over_each_row_that_it_concerns(
+    monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    looked = Counter[Row]()
+    laid = Counter[str]()
 
-    def counted(one: Row, _: CauseNotice) -> Iterator[Row]:
-        looked[one] += 1
-        return iter([one])
+    def counted(heap: list[tuple[int, int, str]], cause: tuple[int, int, str]) -> None:
+        laid[cause[2]] += 1
+        heappush(heap, cause)
 
-    monkeypatch.setattr("weighbridge.notices.causes._explained", counted)
+    monkeypatch.setattr("weighbridge.notices.causes.heappush", counted)
     times: list[dict[str, Any]] = [
         {"from_us": n * HOUR, "until_us": (n + 1) * HOUR} for n in range(1000)
     ]
     said = [notice("L", kind="cause", code="a", unit="", **one) for one in times]
-    rows = [row(n, n + 1, State.DOWN) for n in range(1000)]
-    assert list(record_of(*said).explained(rows, 10**6)) == rows
-    assert set(looked.values()) == {1}
+    rows = [row(n, n + length, State.DOWN) for n in range(0, 1000, length)]
+    explained = list(record_of(*said).explained(rows, 10**6))
+    assert explained == [replace(row(n, n + 1, State.DOWN), cause="a") for n in range(1000)]
+    assert laid == {"a": 1000}
+
+
+def test_of_many_causes_the_last_one_said_is_the_one_that_counts() -> None:
+    spans = [(0, 9, "a"), (2, 5, "b"), (4, 7, "c"), (3, 4, "d"), (20, 30, "e")]
+    said = [
+        notice("L", kind="cause", code=code, unit="", from_us=start * HOUR, until_us=end * HOUR)
+        for start, end, code in spans
+    ]
+    found = record_of(*said).explained([row(1, 12, State.DOWN)], 10**6)
+    told = [(one.start_us // HOUR, one.end_us // HOUR, one.cause) for one in found]
+    assert told == [
+        (1, 2, "a"),
+        (2, 3, "b"),
+        (3, 4, "d"),
+        (4, 5, "c"),
+        (5, 7, "c"),
+        (7, 9, "a"),
+        (9, 12, "gpu_lost"),
+    ]
 
 
 def test_what_a_party_said_counts_after_an_amendment_that_names_it_no_more() -> None:

@@ -1,10 +1,11 @@
 """What parties said of why something was not up, laid over the rows that it concerns."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
-from itertools import accumulate
-from operator import itemgetter
+from heapq import heappop, heappush
+from itertools import accumulate, pairwise
 
 from weighbridge.judge.ledger import Row, State
 from weighbridge.log.entries import CauseNotice
@@ -26,33 +27,33 @@ class Causes:
         }
 
     def explained(self, row: Row) -> list[Row]:
-        """The row, or what it falls into, with the causes that were said of it."""
-        parts = [row]
-        for cause in self._over(row):
-            parts = [piece for part in parts for piece in _explained(part, cause)]
-        return parts
+        """The row, or what it falls into where causes begin and end: of several the one that was said last."""
+        told = self._over(row) if row.state in EXPLAINED else []
+        if not told:
+            return [row]
+        waiting = deque(sorted(told, key=lambda one: one[1].from_us))
+        edges = {row.start_us, row.end_us}
+        for _, cause in told:
+            edges |= {max(row.start_us, cause.from_us), min(row.end_us, cause.until_us)}
+        pieces, heap = [], list[tuple[int, int, str]]()
+        for start_us, end_us in pairwise(sorted(edges)):
+            while waiting and waiting[0][1].from_us <= start_us:
+                number, cause = waiting.popleft()
+                heappush(heap, (-number, cause.until_us, cause.code))
+            while heap and heap[0][1] <= start_us:
+                heappop(heap)
+            code = heap[0][2] if heap else row.cause
+            pieces.append(replace(row, start_us=start_us, end_us=end_us, cause=code))
+        return pieces
 
-    def _over(self, row: Row) -> list[CauseNotice]:
-        """Those that may concern a row, in the order in which they were said."""
+    def _over(self, row: Row) -> list[tuple[int, CauseNotice]]:
+        """Those that concern a row, each with its place in the order in which they were said."""
         found = []
         for unit in ("", row.node, f"{row.node}.{row.slot}"):
             told, until_us = self._by_unit.get(unit, ()), self._until_us.get(unit, ())
             place = bisect_left(told, (row.end_us,))
             while place > 0 and until_us[place - 1] > row.start_us:
                 place -= 1
-                found.append(told[place][1:])
-        return [cause for _, cause in sorted(found, key=itemgetter(0))]
-
-
-def _explained(row: Row, cause: CauseNotice) -> Iterator[Row]:
-    """The row, cut where the cause begins and ends."""
-    start_us, end_us = max(row.start_us, cause.from_us), min(row.end_us, cause.until_us)
-    place = f"{row.node}.{row.slot}"
-    if row.state not in EXPLAINED or cause.unit not in ("", row.node, place) or start_us >= end_us:
-        yield row
-        return
-    if row.start_us < start_us:
-        yield replace(row, end_us=start_us)
-    yield replace(row, start_us=start_us, end_us=end_us, cause=cause.code)
-    if end_us < row.end_us:
-        yield replace(row, start_us=end_us)
+                if told[place][2].until_us > row.start_us:
+                    found.append(told[place][1:])
+        return found
