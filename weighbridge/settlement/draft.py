@@ -304,14 +304,14 @@ class _Drafting:
 
     def _swaps(self) -> tuple[SwapLine, ...]:
         """A replacement that was told of in the same words twice is one."""
-        found: list[SwapLine] = []
+        found: dict[tuple[object, ...], SwapLine] = {}
         for event in self.case.events:
             swapped = event.kind in SWAPS
             if swapped and self.period.start_s <= event.at_s < self.period.end_s:
                 details = dict(sorted(event.details.items()))
                 line = SwapLine(event.kind, instant_text(event.at_s), event.unit, details)
-                found += [] if line in found else [line]
-        return tuple(found)
+                found.setdefault((line.event, line.at, line.unit, *details.items()), line)
+        return tuple(found.values())
 
     def _digest(self, ruled: Iterable[Settled]) -> str:
         """Over everything that went in, in an order that does not depend on how it came."""
