@@ -5,13 +5,14 @@ import pty
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 BIN = Path(sys.executable).parent
 IN_BASH = """
-eval "$({program} completion bash)"
+{loaded}
 COMP_WORDS=({words}) COMP_CWORD={at}
 {function} {program}
 printf '%s\\n' "${{COMPREPLY[@]}}"
@@ -49,7 +50,8 @@ def test_bash_completes(words: str, come: list[str]) -> None:
     program = words.split()[0]
     function = f"_{program.replace('-', '_')}_completion"
     at = len(words.split()) - 1
-    script = IN_BASH.format(program=program, words=words, at=at, function=function)
+    loaded = printed(program, "bash")
+    script = IN_BASH.format(loaded=loaded, program=program, words=words, at=at, function=function)
     path = {"PATH": f"{BIN}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", script], env=path, capture_output=True, text=True)
     assert (sorted(done.stdout.split()), done.stderr) == (sorted(come), "")
@@ -61,17 +63,21 @@ def test_bash_completes(words: str, come: list[str]) -> None:
 def test_a_package_that_starts_a_module_has_the_same_script(module: str, program: str) -> None:
     command = [sys.executable, "-m", module, "completion", "bash"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    own = subprocess.run([str(BIN / program), "completion", "bash"], capture_output=True, text=True)
-    assert done.stdout == own.stdout != ""
+    assert done.stdout == printed(program, "bash") != ""
+
+
+@cache
+def printed(program: str, shell: str) -> str:
+    """The script of a program for a shell."""
+    return subprocess.check_output([BIN / program, "completion", shell], text=True)
 
 
 def write_scripts(shell: str, folder: Path) -> None:
     """The scripts of both programs, where the shell looks for them."""
     folder.mkdir(parents=True)
     for program in ("weighbridge", "weighbridge-agent"):
-        script = subprocess.check_output([BIN / program, "completion", shell])
         name = f"_{program}" if shell == "zsh" else f"{program}.fish"
-        (folder / name).write_bytes(script)
+        (folder / name).write_text(printed(program, shell))
 
 
 def test_zsh_completes(tmp_path: Path) -> None:
