@@ -19,6 +19,8 @@ LOCKS = {
     "telemetry.txt": ("remote-write", "otlp"),
 }
 """Each lock, and the extras that it pins."""
+TOOLS = "kubernetes.txt"
+"""What the tests run beside the project, pinned in the same way."""
 
 
 def _pins(lock: str) -> dict[str, str]:
@@ -72,7 +74,7 @@ def test_a_lock_was_written_from_what_the_project_asks_for_now(lock: str) -> Non
 
 
 def test_every_lock_is_looked_at() -> None:
-    assert {path.name for path in (ROOT / "requirements").glob("*.txt")} == LOCKS.keys()
+    assert {path.name for path in (ROOT / "requirements").glob("*.txt")} == {*LOCKS, TOOLS}
 
 
 def _files(lock: str) -> set[tuple[str, str, str]]:
@@ -96,7 +98,7 @@ def test_a_node_with_a_prober_runs_what_the_others_run_and_cuda_and_nobody_else_
     assert all(probe[line] == runtime[line] for line in shared)
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, TOOLS])
 def test_a_lock_names_no_index(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
     assert "://" not in text
