@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -75,8 +76,8 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     mount = _cgroup_mount()
     if reason is not None or mount is None:
         pytest.skip(reason or "")
-    cgroup = mount / f"weighbridge-{os.getpid()}-{tmp_path.name}"
-    cgroup.mkdir()
+    # Another run may have the same process ids, in a namespace of its own.
+    cgroup = Path(tempfile.mkdtemp(prefix="weighbridge-", dir=mount))
     yield Sandbox(tmp_path, cgroup)
     _remove_cgroup(cgroup)
 

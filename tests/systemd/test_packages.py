@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 AGENT: Final = """
 gone() { for path in "$@"; do if [ -e "$path" ]; then echo "left: $path"; false; fi; done; }
 quiet() { DEBIAN_FRONTEND=noninteractive "$@"; }
-quiet dpkg --no-triggers --install /result/weighbridge-agent_*-1_*.deb
+quiet dpkg --no-triggers --install /result/weighbridge-agent_*-1+*.deb
 test "$(stat -c %U:%a /var/lib/weighbridge-agent)" = weighbridge-agent:700
 id -nG weighbridge-agent | grep --quiet video
 /usr/bin/weighbridge-agent --version
@@ -34,7 +34,12 @@ page=$(systemctl show --property=Documentation --value weighbridge-agent)
 test -s "${page#file:}"
 systemd-analyze verify weighbridge-agent.service weighbridge-probe.socket
 zcat /usr/share/man/man1/weighbridge-agent.1.gz | grep --quiet 'weighbridge\\\\-agent check'
-quiet dpkg --no-triggers --install /result/weighbridge-agent_*-2_*.deb
+bash --norc -c '. /usr/share/bash-completion/completions/weighbridge-agent
+  COMP_WORDS=(weighbridge-agent chec) COMP_CWORD=1
+  _weighbridge_agent_completion weighbridge-agent; test "${COMPREPLY[0]}" = check'
+zsh -fc 'autoload -Uz compinit; compinit -u -D; test "${_comps[weighbridge-agent]}" = _weighbridge-agent'
+fish -c 'complete --do-complete "weighbridge-agent chec"' | grep --quiet '^check'
+quiet dpkg --no-triggers --install /result/weighbridge-agent_*-2+*.deb
 grep --quiet 'interval_ms = 2000' /etc/weighbridge/agent.toml
 systemctl enable weighbridge-agent
 dpkg --no-triggers --remove weighbridge-agent
@@ -50,11 +55,11 @@ echo done >/result/done
 COLLECTOR: Final = """
 quiet() { DEBIAN_FRONTEND=noninteractive "$@"; }
 until_true() { for _ in $(seq 600); do "$@" && return; sleep 0.1; done; false; }
-quiet dpkg --no-triggers --install /result/weighbridge-collector_*-1_*.deb
+quiet dpkg --no-triggers --install /result/weighbridge-collector_*-1+*.deb
 runuser -u weighbridge-collector -- weighbridge init /var/lib/weighbridge-collector
 systemctl enable --now weighbridge-collector
 started=$(systemctl show --property=MainPID --value weighbridge-collector)
-quiet dpkg --no-triggers --install /result/weighbridge-collector_*-2_*.deb
+quiet dpkg --no-triggers --install /result/weighbridge-collector_*-2+*.deb
 until_true systemctl is-active --quiet weighbridge-collector
 test "$(systemctl show --property=MainPID --value weighbridge-collector)" != "$started"
 dpkg --no-triggers --purge weighbridge-collector | grep 'The evidence stays'
@@ -79,7 +84,7 @@ def packages(
     done = subprocess.run(command, env=settings, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for package in list(built.glob("*.deb")):
-        renumber(package, built / package.name.replace("-1_", "-2_"))
+        renumber(package, built / package.name.replace("-1+", "-2+"))
     return built
 
 
@@ -88,7 +93,7 @@ def renumber(package: Path, target: Path) -> None:
     subprocess.run(["dpkg-deb", "--raw-extract", package, root], check=True)
     control = root / "DEBIAN/control"
     control.write_text(
-        re.sub(r"^(Version: .*)-1$", r"\1-2", control.read_text(), flags=re.MULTILINE)
+        re.sub(r"^(Version: .*)-1\+", r"\1-2+", control.read_text(), flags=re.MULTILINE)
     )
     build = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(root), str(target)]
     subprocess.run(build, check=True, capture_output=True)
