@@ -47,6 +47,7 @@ def sentences() -> Iterator[tuple[str, list[str]]]:
 
 
 def spelled(reason: ast.expr) -> Iterator[tuple[str, list[str]]]:
+    """Of text that stands there; what is put together elsewhere is in SAID."""
     match reason:
         case ast.Constant(value=str(text)):
             yield text, []
