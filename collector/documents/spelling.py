@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 SECONDS = "%Y-%m-%d %H:%M:%S"
+UNITS = {"en": ("d", "h", "min", "s"), "zh": ("天", "小时", "分钟", "秒")}
 
 
 def percent(share: str) -> str:
@@ -34,12 +35,12 @@ def offsets(zone: str, start_s: int) -> str:
     return ", ".join(sorted({f"UTC{day.astimezone(place).isoformat()[19:]}" for day in days}))
 
 
-def span(duration_us: int) -> str:
+def span(duration_us: int, language: str = "en") -> str:
     """The two largest units of a duration: `3 d 4 h`, `2 min 5 s`, `0 s`."""
-    seconds = max(duration_us, 0) // 1_000_000
+    seconds, units = max(duration_us, 0) // 1_000_000, UNITS[language]
     parts = []
-    for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+    for name, size in zip(units, (86_400, 3_600, 60, 1), strict=True):
         count, seconds = divmod(seconds, size)
         if count:
             parts.append(f"{count} {name}")
-    return " ".join(parts[:2]) or "0 s"
+    return " ".join(parts[:2]) or f"0 {units[-1]}"

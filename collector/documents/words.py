@@ -440,7 +440,10 @@ WORDS: Mapping[str, Word] = {
     "note.event_of_all": Word("{event}", "{event}"),
     "note.claim": Word("claim for {period}", "申请服务赔偿 {period}"),
     "note.signed": Word("signed with key {key}", "以密钥 {key} 签名"),
-    "note.attested": Word("attested by the collector for {by}", "由采集端为 {by} 证明"),
+    "seat.provider": Word("provider", "出租方"),
+    "seat.lessee": Word("lessee", "承租方"),
+    "seat.admin": Word("admin", "管理员"),
+    "note.attested": Word("attested by the collector for {by}", "由采集端为{by}证明"),
     "note.said_by": Word("said by {party}, {authority}", "由 {party} 提出，{authority}"),
     "note.level": Word("{level}", "{level}"),
     "note.weighed": Word("{verdict}", "{verdict}"),
@@ -674,6 +677,7 @@ MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 
 CODED: Mapping[str, Mapping[str, str]] = {
+    "attested": {"by": "seat"},
     "event": {"event": "event"},
     "event_of_all": {"event": "event"},
     "weighed": {"verdict": "proof"},

@@ -112,7 +112,7 @@ def to_do(
     first."""
     things = [one for brief in briefs for one in _of_period(name, brief, speak)]
     clocks = () if running is None else [line for part in running.parts for line in part.clocks]
-    things += [_repair(name, line) for line in clocks if line.end is None]
+    things += [_repair(name, line, speak) for line in clocks if line.end is None]
     things += _of_findings(found, speak)
     return sorted(things, key=lambda one: (one.until_us is None, one.until_us or 0))
 
@@ -168,8 +168,9 @@ def _to_agree(contract: str, brief: Brief) -> Iterator[ToDo]:
         yield ToDo(LESSEE, "do_object", (label,), silent.at_us, path)
 
 
-def _repair(contract: str, line: ClockLine) -> ToDo:
-    times = (span(seconds * MICROSECONDS) for seconds in (line.seconds, line.objective_seconds))
+def _repair(contract: str, line: ClockLine, speak: Speaker) -> ToDo:
+    seconds = (line.seconds, line.objective_seconds)
+    times = (span(one * MICROSECONDS, speak.language) for one in seconds)
     path = contract_path(contract, "notices", "new", "restored", unit=line.unit)
     return ToDo(PROVIDER, "do_repair", (line.objective, line.unit, *times), None, path)
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from collector.documents.spelling import local, span
+from collector.documents.spelling import local
 from collector.documents.words import Language
 from collector.judging.live import Fleet
 from collector.storage.store import Ledger
@@ -58,12 +58,12 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One window, drawn from so many `reports`, about so far `apart`; empty: every one was read."""
+    """One window, drawn from so many `reports`, about so far apart; 0: every one was read."""
 
     window: str
     plots: Sequence[tuple[str, Plot]]
     reports: int
-    apart: str
+    apart_us: int
     drawn_us: int
 
 
@@ -141,8 +141,7 @@ class DevicePlots:
             if (lines := list(_lines(shown, subject, readings)))
             for unit in [READING[readings[0]].unit]
         ]
-        apart = span(shown.apart_us) if shown.apart_us else ""
-        return Picture(window, plots, shown.reports, apart, end_us)
+        return Picture(window, plots, shown.reports, shown.apart_us, end_us)
 
     def _bands(
         self, subject: Subject, start_us: int, end_us: int, growing: Sequence[Row]

@@ -129,7 +129,7 @@ def _worded(code: str, values: Sequence[str], speak: Speaker) -> Sequence[str]:
     match code:
         case "maintenance":
             ruling, seconds = values
-            return [speak.name("ruling", ruling), span(int(seconds) * MICROSECONDS)]
+            return [speak.name("ruling", ruling), span(int(seconds) * MICROSECONDS, speak.language)]
         case "claim":
             return [speak.name("standing", values[0])]
         case _:

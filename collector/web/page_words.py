@@ -117,6 +117,7 @@ PAGE: Mapping[str, Word] = {
     "answerable": Word("answerable", "责任方"),
     "could_not_see": Word("could not be seen", "无法观测"),
     "what_to_do": Word("what to do", "如何处理"),
+    "sentence": Word("{}.", "{}。"),
     "cannot_tell": Word("It cannot tell {}.", "无法判断：{}。"),
     "or_else": Word("Or: {}.", "也可能：{}。"),
     "the_contract": Word("the contract", "合同本身"),

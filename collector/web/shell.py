@@ -121,6 +121,12 @@ def _csrf(context: Context) -> Markup:
 
 
 @pass_context
+def _span(context: Context, duration_us: int) -> str:
+    """How long something lasts, in the page's language."""
+    return span(duration_us, context["language"])
+
+
+@pass_context
 def _reason(context: Context, code: str) -> str:
     """Why there is no value, in the page's language."""
     return reason(code, context["language"])
@@ -143,7 +149,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"percent": percent, "span": span, "segment": segment, "tera": tera}
+    made.filters |= {"percent": percent, "span": _span, "segment": segment, "tera": tera}
     made.filters |= {"time": _time, "both_times": _both_times, "said": _said, "reason": _reason}
     made.filters |= {"refusal": _refusal, "instant": read_instant_us}
     made.globals |= {"marks": MARKS, "spoken": spoken, "say": _say, "name": _name, "csrf": _csrf}

@@ -96,7 +96,7 @@ def _picture(
         "width": WIDTH,
         "left": LEFT,
         "height": len(drawn) * LANE + 16,
-        "span": span(end_us - start_us),
+        "length_us": end_us - start_us,
     }
 
 

@@ -186,7 +186,7 @@ SIGNED = note("signed", key="0123abcd")
         (
             note("said_by", party="P", authority=note("attested", by="admin")),
             "said by P, attested by the collector for admin",
-            "由 P 提出，由采集端为 admin 证明",
+            "由 P 提出，由采集端为管理员证明",
         ),
         (
             note(

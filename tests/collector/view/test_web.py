@@ -500,6 +500,7 @@ def test_a_share_is_rounded_down_so_that_a_miss_never_looks_met(share: str, said
 
 def test_instants_and_durations_are_spelled_for_people() -> None:
     assert utc(1_790_000_000_999_999) == "2026-09-21 14:13:20"
+    assert [span(us * 1_000_000, "zh") for us in (0, 90_061)] == ["0 秒", "1 天 1 小时"]
     assert [span(us * 1_000_000) for us in (0, 59, 3_600, 90_061)] == [
         "0 s",
         "59 s",
@@ -540,9 +541,12 @@ def test_what_nobody_saw_is_not_drawn() -> None:
 
 
 def test_the_picture_is_as_long_as_what_is_known_and_at_most_a_day() -> None:
-    assert timeline.by_node([row(0, 3, 0, State.UP)], ["n"], NOW_US)["span"] == "10 min"
-    assert timeline.by_node([row(0, 59, 0, State.UP)], ["n"], NOW_US)["span"] == "1 h"
-    assert timeline.by_node([row(0, 9000, 0, State.UP)], ["n"], NOW_US)["span"] == "1 d"
+    assert timeline.by_node([row(0, 3, 0, State.UP)], ["n"], NOW_US)["length_us"] == 10 * MINUTE_US
+    assert timeline.by_node([row(0, 59, 0, State.UP)], ["n"], NOW_US)["length_us"] == 60 * MINUTE_US
+    assert (
+        timeline.by_node([row(0, 9000, 0, State.UP)], ["n"], NOW_US)["length_us"]
+        == 24 * 60 * MINUTE_US
+    )
 
 
 async def test_a_runbook_is_there_for_whoever_was_woken(client: Client) -> None:
