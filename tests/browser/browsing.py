@@ -19,32 +19,57 @@ MOST_STOPS: Final = 400
 HEIGHT: Final = 900
 PATIENCE_S: Final = 60
 GRAVE: Final = ("serious", "critical")
+OF_COLOUR: Final = ("color-contrast", "link-in-text-block")
+"""Rules of axe-core whose answer colours change."""
 
-FOCUS = """
-const one = document.activeElement;
-if (!one || one === document.body || one === document.documentElement) return null;
-const box = one.getBoundingClientRect(), style = getComputedStyle(one);
-const middle = [box.left + box.width / 2, box.top + box.height / 2];
-if (!one.dataset.stop) one.dataset.stop = String(window.stops = (window.stops || 0) + 1);
-return {
-  stop: Number(one.dataset.stop),
-  what: one.outerHTML.slice(0, 160),
-  href: one.getAttribute("href") || "",
-  name: one.getAttribute("name") || "",
-  value: one.getAttribute("value") || "",
-  outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0,
-  seen: box.width > 0 && box.height > 0 && box.bottom > 0 && box.top < innerHeight
-    && middle[0] >= 0 && middle[0] <= innerWidth,
-};
+
+DESCRIBE: Final = """
+function described() {
+  const one = document.activeElement;
+  if (!one || one === document.body || one === document.documentElement) return null;
+  const box = one.getBoundingClientRect(), style = getComputedStyle(one);
+  const middle = [box.left + box.width / 2, box.top + box.height / 2];
+  if (!one.dataset.stop) one.dataset.stop = String(window.stops = (window.stops || 0) + 1);
+  return {
+    stop: Number(one.dataset.stop),
+    what: one.outerHTML.slice(0, 160),
+    href: one.getAttribute("href") || "",
+    name: one.getAttribute("name") || "",
+    value: one.getAttribute("value") || "",
+    outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0,
+    seen: box.width > 0 && box.height > 0 && box.bottom > 0 && box.top < innerHeight
+      && middle[0] >= 0 && middle[0] <= innerWidth,
+  };
+}
 """
+RECORD: Final = f"""{DESCRIBE}
+document.querySelectorAll("[data-stop]").forEach(one => delete one.dataset.stop);
+window.stops = 0;
+window.walked = [];
+document.body.tabIndex = -1;
+document.body.focus();
+document.body.removeAttribute("tabindex");
+window.recorder ||= addEventListener("keyup", () => walked.push(described())) || true;
+"""
+"""From the top of the page; what has the focus is kept each time that a key was let go, so that many can be pressed in
+one go."""
+
+IN_ONE_GO: Final = 25
 STOPS = """
 const kinds = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
 return [...document.querySelectorAll(kinds)]
   .filter(one => one.checkVisibility()).length;
 """
+SPILLS: Final = """
+return [...document.querySelectorAll("main *")]
+  .filter(one => one.clientWidth && one.scrollWidth > one.clientWidth + 1 && !one.closest("svg, .scroll"))
+  .filter(one => getComputedStyle(one).overflowX === "visible")
+  .map(one => one.outerHTML.slice(0, 200));
+"""
 AUDIT = """
-const done = arguments[0];
-axe.run(document, {resultTypes: ["violations"]}).then(found => done(found.violations.flatMap(
+const done = arguments[1];
+const options = {resultTypes: ["violations"], preload: false, ...(arguments[0].length && {runOnly: arguments[0]})};
+axe.run(document, options).then(found => done(found.violations.flatMap(
   one => one.nodes.map(node => [one.impact, one.id, node.html.slice(0, 200), node.failureSummary]))));
 """
 
@@ -52,9 +77,17 @@ axe.run(document, {resultTypes: ["violations"]}).then(found => done(found.violat
 class Browser:
     """One window on one collector."""
 
-    def __init__(self, driver: Chrome, url: str, downloads: Path) -> None:
-        self._driver, self._url, self.downloads = driver, url, downloads
+    def __init__(self, driver: Chrome, url: str) -> None:
+        self._driver, self._url = driver, url
+
+    def anew(self, downloads: Path, *, scripts: bool = True) -> "Browser":
+        """Itself, of somebody who was never there. `scripts`: whether pages may have any."""
+        self._tools("Network.clearBrowserCookies")
+        self._tools("Emulation.setScriptExecutionDisabled", value=not scripts)
         self._tools("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
+        self.downloads = downloads
+        self.complaints()
+        return self
 
     def _tools(self, command: str, **values: Any) -> dict[str, Any]:
         answer: dict[str, Any] = self._driver.execute_cdp_cmd(command, values)
@@ -93,7 +126,9 @@ class Browser:
 
     def focus(self) -> dict[str, Any] | None:
         """What has the focus, and whether that is to be seen; None where it is the page itself."""
-        found: dict[str, Any] | None = self._driver.execute_script(FOCUS)
+        found: dict[str, Any] | None = self._driver.execute_script(
+            f"{DESCRIBE} return described();"
+        )
         return found
 
     def tab_to(self, key: str, wanted: str) -> None:
@@ -148,22 +183,21 @@ class Browser:
     def tour(self) -> tuple[list[dict[str, Any]], int]:
         """Every stop of the tab key until it leaves the page; and how many there should be."""
         expected = int(self._driver.execute_script(STOPS))
-        stops: list[dict[str, Any]] = []
-        for _ in range(
-            expected * 4 + 8
-        ):  # a date has fields of its own, and scrolling parts are stops
-            self.press(Keys.TAB)
-            at = self.focus()
-            if at is None or (stops and at["stop"] < stops[-1]["stop"]):
+        self._driver.execute_script(RECORD)
+        for _ in range(4 * expected // IN_ONE_GO + 2):  # a date has fields of its own
+            self.press(*[Keys.TAB] * IN_ONE_GO)
+            found: list[dict[str, Any] | None] = self._driver.execute_script("return walked")
+            stops, left = _once_round(found)
+            if left:
                 return stops, expected
-            if not stops or stops[-1]["stop"] != at["stop"]:
-                stops.append(at)
-        raise AssertionError(f"the tab key does not leave {self.path}: {stops[-3:]}")
+        raise AssertionError(f"the tab key does not leave {self.path}: {found[-3:]}")
 
-    def findings(self, axe: str) -> list[list[str]]:
-        """What axe-core, whose source is given, finds serious or critical."""
-        self._driver.execute_script(axe)
-        found = self._driver.execute_async_script(AUDIT)
+    def findings(self, axe: str, scheme: str = "light") -> list[list[str]]:
+        """What axe-core, whose source is given, finds serious or critical; in dark of the rules that colours change."""
+        if not self._driver.execute_script("return 'axe' in window"):
+            self._driver.execute_script(axe)
+        rules = OF_COLOUR if scheme == "dark" else ()
+        found = self._driver.execute_async_script(AUDIT, rules)
         return [one for one in found if one[0] in GRAVE]
 
     def complaints(self) -> list[dict[str, Any]]:
@@ -176,6 +210,11 @@ class Browser:
         wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         return int(self._driver.execute_script(f"return {wide}"))
 
+    def spills(self) -> list[str]:
+        """What has more in it than its width, and would lie over its neighbour."""
+        found: list[str] = self._driver.execute_script(SPILLS)
+        return found
+
     def picture(self, file: Path) -> None:
         """The whole page."""
         sizes = self._tools("Page.getLayoutMetrics")["cssContentSize"]
@@ -184,9 +223,20 @@ class Browser:
         file.write_bytes(b64decode(shot["data"]))
 
 
+def _once_round(found: list[dict[str, Any] | None]) -> tuple[list[dict[str, Any]], bool]:
+    """The stops in their order until none has the focus, or an earlier one again; and whether it came to that."""
+    stops: list[dict[str, Any]] = []
+    for at in found:
+        if at is None or (stops and at["stop"] < stops[-1]["stop"]):
+            return stops, True
+        if not stops or stops[-1]["stop"] != at["stop"]:
+            stops.append(at)
+    return stops, False
+
+
 @contextmanager
-def browsing(url: str, downloads: Path, *, scripts: bool = True) -> Iterator[Browser]:
-    """A browser of its own, which knows no cookie, and ends with the block. `scripts`: whether pages may have any."""
+def browsing(url: str) -> Iterator[Browser]:
+    """A browser, which ends with the block."""
     options = ChromeOptions()
     options.binary_location = CHROMIUM or ""
     for flag in (
@@ -202,7 +252,6 @@ def browsing(url: str, downloads: Path, *, scripts: bool = True) -> Iterator[Bro
     driver = Chrome(options=options, service=Service(DRIVER))
     try:
         driver.set_script_timeout(PATIENCE_S)
-        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
-        yield Browser(driver, url, downloads)
+        yield Browser(driver, url)
     finally:
         driver.quit()

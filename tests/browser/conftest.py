@@ -3,17 +3,19 @@
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.browser.browsing import CHROMIUM, DRIVER
+from tests.browser.browsing import CHROMIUM, DRIVER, Browser, browsing
 from tests.browser.november import lived
 from tests.collector.building import Serving
 
 AXE: Final = "axe-core@4.14.1"
+SHAPES: Final = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
+LookedAt = Callable[[Browser, str], None]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,9 +47,31 @@ def lease(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 @pytest.fixture(scope="session")
+def chrome(lease: Serving) -> Iterator[Browser]:
+    """One browser for all; whoever uses it takes it `anew`."""
+    with browsing(lease.url) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
 def pictures(request: pytest.FixtureRequest) -> Path | None:
     """Where the flag wants screenshots."""
     folder: Path | None = request.config.getoption("--screenshots")
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def looked_at(axe: str, pictures: Path | None) -> LookedAt:
+    """Looks at a page in every shape: a picture, where they are wanted; nothing grave, nothing beyond an edge."""
+
+    def look(browser: Browser, name: str) -> None:
+        for width, scheme in SHAPES:
+            browser.look(width, scheme)
+            if pictures is not None:
+                browser.picture(pictures / f"{name}-{width}-{scheme}.png")
+            assert browser.findings(axe, scheme) == [], (name, width, scheme)
+            assert (browser.overflow(), browser.spills()) == (0, []), (name, width)
+
+    return look

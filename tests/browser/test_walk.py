@@ -1,27 +1,15 @@
 """Why is November short? The lessee's way from that question to the filed claim, by keys alone."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.browser.browsing import Browser, browsing
+from tests.browser.browsing import Browser
+from tests.browser.conftest import LookedAt
 from tests.browser.november import LESSEE
-from tests.collector.building import Serving
 
 SHORT = "promised 99.000 % of each GPU; came: 93.819 % to 94.791 %"
-Picture = Callable[[Browser, str], None]
 pytestmark = pytest.mark.slow
-
-
-def pictured(folder: Path | None, width: int) -> Picture:
-    """Takes pictures of what is seen on the way, where they are wanted."""
-
-    def take(browser: Browser, name: str) -> None:
-        if folder is not None:
-            browser.picture(folder / f"{name}-{width}.png")
-
-    return take
 
 
 def look_for_the_reason(browser: Browser) -> None:
@@ -43,34 +31,56 @@ def read_the_statement(browser: Browser) -> None:
     browser.back()
 
 
-def claim(browser: Browser, unit: str, picture: Picture) -> None:
+def ask_for_the_preview(browser: Browser, unit: str) -> None:
     browser.follow("href", "/notices/new/claim?period=2026-11")
     browser.type_in("unit", unit)
     browser.follow("value", "preview")
     assert unit in browser.text
-    picture(browser, "preview")
+
+
+def file_it(browser: Browser, said: str) -> None:
     browser.follow("value", "attest")
     assert browser.path.startswith("/contracts/lease/notices?")
-    assert "Entered in the log as entry" in browser.text
-    picture(browser, "filed")
+    assert said in browser.text
 
 
-@pytest.mark.parametrize(("width", "unit"), [(1280, "n1.0"), (390, "n1.1")])
 def test_from_the_question_to_the_filed_claim(
-    lease: Serving, tmp_path: Path, pictures: Path | None, width: int, unit: str
+    chrome: Browser, tmp_path: Path, looked_at: LookedAt
 ) -> None:
-    with browsing(lease.url, tmp_path) as browser:
-        browser.look(width)
-        look_for_the_reason(browser)
-        read_the_statement(browser)
-        claim(browser, unit, pictured(pictures, width))
-        assert browser.complaints() == []
+    browser = chrome.anew(tmp_path)
+    browser.look(1280)
+    look_for_the_reason(browser)
+    read_the_statement(browser)
+    ask_for_the_preview(browser, "n1.0")
+    looked_at(browser, "preview-en")
+    browser.look(1280)
+    file_it(browser, "Entered in the log as entry")
+    looked_at(browser, "filed-en")
+    assert browser.complaints() == []
 
 
-def test_all_of_it_without_scripts(lease: Serving, tmp_path: Path) -> None:
-    with browsing(lease.url, tmp_path, scripts=False) as browser:
-        browser.look(1280)
-        look_for_the_reason(browser)
-        read_the_statement(browser)
-        browser.follow("what", 'href="/contracts/lease/notices"')
-        assert "What the parties of lease said" in browser.text
+def test_the_same_on_a_telephone_and_in_chinese_from_the_preview_on(
+    chrome: Browser, tmp_path: Path, looked_at: LookedAt
+) -> None:
+    browser = chrome.anew(tmp_path)
+    browser.look(390)
+    look_for_the_reason(browser)
+    read_the_statement(browser)
+    ask_for_the_preview(browser, "n1.1")
+    browser.follow("what", 'lang="zh-Hans"')
+    assert "影响预览" in browser.text
+    assert "n1.1" in browser.text, "what was entered stays"
+    looked_at(browser, "preview-zh")
+    browser.look(390)
+    file_it(browser, "已写入日志")
+    looked_at(browser, "filed-zh")
+    assert browser.complaints() == []
+
+
+def test_all_of_it_without_scripts(chrome: Browser, tmp_path: Path) -> None:
+    browser = chrome.anew(tmp_path, scripts=False)
+    browser.look(1280)
+    look_for_the_reason(browser)
+    read_the_statement(browser)
+    browser.follow("what", 'href="/contracts/lease/notices"')
+    assert "What the parties of lease said" in browser.text
