@@ -18,6 +18,7 @@ CHROMIUM: Final = shutil.which("chromium")
 MOST_STOPS: Final = 400
 HEIGHT: Final = 900
 PATIENCE_S: Final = 60
+POLL_S: Final = 0.02
 GRAVE: Final = ("serious", "critical")
 OF_COLOUR: Final = ("color-contrast", "link-in-text-block")
 """Rules of axe-core whose answer colours change."""
@@ -43,18 +44,19 @@ function described() {
 }
 """
 RECORD: Final = f"""{DESCRIBE}
+window.walked = [];
+window.recorder ||= addEventListener("keyup", () => walked.push(described())) || true;
+"""
+"""What has the focus is kept each time that a key was let go, so that many can be pressed in one go."""
+
+FROM_THE_TOP: Final = """
 document.querySelectorAll("[data-stop]").forEach(one => delete one.dataset.stop);
 window.stops = 0;
-window.walked = [];
 document.body.tabIndex = -1;
 document.body.focus();
 document.body.removeAttribute("tabindex");
-window.recorder ||= addEventListener("keyup", () => walked.push(described())) || true;
 """
-"""From the top of the page; what has the focus is kept each time that a key was let go, so that many can be pressed in
-one go."""
-
-IN_ONE_GO: Final = 25
+IN_ONE_GO, IN_A_STEP = 25, 10
 STOPS = """
 const kinds = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
 return [...document.querySelectorAll(kinds)]
@@ -78,12 +80,13 @@ class Browser:
     """One window on one collector."""
 
     def __init__(self, driver: Chrome, url: str) -> None:
-        self._driver, self._url = driver, url
+        self._driver, self._url, self._scripts = driver, url, True
 
     def anew(self, downloads: Path, *, scripts: bool = True) -> "Browser":
         """Itself, of somebody who was never there. `scripts`: whether pages may have any."""
         self._tools("Network.clearBrowserCookies")
         self._tools("Emulation.setScriptExecutionDisabled", value=not scripts)
+        self._scripts = scripts
         self._tools("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
         self.downloads = downloads
         self.complaints()
@@ -133,15 +136,36 @@ class Browser:
 
     def tab_to(self, key: str, wanted: str) -> None:
         """Tab until what has the focus has in its `key` (href, name, value, what) this text."""
-        for _ in range(MOST_STOPS):
-            self.press(Keys.TAB)
-            at = self.focus()
-            if at is None:
-                continue
-            assert (at["outlined"], at["seen"]) == (True, True), at
-            if wanted in at[key]:
-                return
+        for _ in range(MOST_STOPS // IN_A_STEP):
+            found = self._pressed(Keys.TAB, IN_A_STEP)
+            for passed, at in enumerate(found):
+                if at is None:
+                    continue
+                assert (at["outlined"], at["seen"]) == (True, True), at
+                if wanted in at[key]:
+                    if passed + 1 < len(found):
+                        self._return(len(found) - passed - 1, at)
+                    return
         raise AssertionError(f"no {key} {wanted!r} is reached by the tab key on {self.path}")
+
+    def _pressed(self, key: str, times: int) -> list[dict[str, Any] | None]:
+        """What had the focus after each time; where the page may have no script it is pressed once."""
+        if not self._scripts:
+            self.press(key)
+            return [self.focus()]
+        self._driver.execute_script(RECORD)
+        self.press(*[key] * times)
+        found: list[dict[str, Any] | None] = self._driver.execute_script("return walked")
+        return found
+
+    def _return(self, steps: int, to: dict[str, Any]) -> None:
+        """Back by Shift and the tab key: as many stops as went past that one, and more where the page was left."""
+        for _ in range(MOST_STOPS):
+            self.press(Keys.SHIFT, *[Keys.TAB] * steps, Keys.SHIFT)
+            at, steps = self.focus(), 1
+            if at is not None and at["stop"] == to["stop"]:
+                return
+        raise AssertionError(f"Shift and the tab key lead not back to {to['what']}")
 
     def follow(self, key: str, wanted: str) -> None:
         """The link or button, by keys alone, until the next page is there."""
@@ -171,22 +195,22 @@ class Browser:
         """The file behind a link, once it is there whole."""
         self.tab_to(key, wanted)
         self.press(Keys.ENTER)
-        waiting = WebDriverWait(self._driver, PATIENCE_S)
+        waiting = WebDriverWait(self._driver, PATIENCE_S, POLL_S)
         waiting.until(lambda _: [*self.downloads.glob("*.pdf")])
         return next(self.downloads.glob("*.pdf"))
 
     def wait(self, condition: str) -> None:
-        WebDriverWait(self._driver, PATIENCE_S).until(
+        WebDriverWait(self._driver, PATIENCE_S, POLL_S).until(
             lambda driver: driver.execute_script(f"return {condition}")
         )
 
     def tour(self) -> tuple[list[dict[str, Any]], int]:
         """Every stop of the tab key until it leaves the page; and how many there should be."""
         expected = int(self._driver.execute_script(STOPS))
-        self._driver.execute_script(RECORD)
+        self._driver.execute_script(FROM_THE_TOP)
+        found: list[dict[str, Any] | None] = []
         for _ in range(4 * expected // IN_ONE_GO + 2):  # a date has fields of its own
-            self.press(*[Keys.TAB] * IN_ONE_GO)
-            found: list[dict[str, Any] | None] = self._driver.execute_script("return walked")
+            found += self._pressed(Keys.TAB, IN_ONE_GO)
             stops, left = _once_round(found)
             if left:
                 return stops, expected
