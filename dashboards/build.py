@@ -1,6 +1,7 @@
 """Writes everything that Grafana and Prometheus need. Two builds are equal byte for byte."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,26 @@ from dashboards import (
 )
 
 COLLECTOR = "http://127.0.0.1:8470"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a collector wants of whoever scrapes it: files on the machine of Prometheus. Empty: nothing."""
+
+    token_file: str = ""
+    ca_file: str = ""
+
+    def keys(self) -> dict[str, Any]:
+        """Those of a job, and of its discovery: Prometheus shows neither the other's."""
+        found: dict[str, Any] = {}
+        if self.token_file:
+            found["authorization"] = {"credentials_file": self.token_file}
+        if self.ca_file:
+            found["tls_config"] = {"ca_file": self.ca_file}
+        return found
+
+
+OPEN = Access()
 DASHBOARDS = {
     "portfolio": portfolio.build,
     "contract": contract.build,
@@ -30,7 +51,7 @@ DASHBOARDS = {
 }
 
 
-def files(collector: str = COLLECTOR) -> Mapping[str, str]:
+def files(collector: str = COLLECTOR, access: Access = OPEN) -> Mapping[str, str]:
     """Path below the target directory -> text; `collector` is where people and Prometheus reach it."""
     return {
         "alertmanager/alertmanager.yaml": _yaml(alertmanager.configuration()),
@@ -38,14 +59,14 @@ def files(collector: str = COLLECTOR) -> Mapping[str, str]:
         "grafana/provisioning/dashboards/weighbridge.yaml": _yaml(_dashboard_provider()),
         "grafana/provisioning/datasources/prometheus.yaml": _yaml(_datasource()),
         "prometheus/weighbridge.rules.yaml": rules.build(collector),
-        "prometheus/prometheus.yaml": _yaml(_prometheus(collector)),
+        "prometheus/prometheus.yaml": _yaml(_prometheus(collector, access)),
     }
 
 
-def build(target: Path, collector: str = COLLECTOR) -> list[Path]:
+def build(target: Path, collector: str = COLLECTOR, access: Access = OPEN) -> list[Path]:
     """Write `files` below `target`, and say which. Raises OSError."""
     written = []
-    for name, text in files(collector).items():
+    for name, text in files(collector, access).items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -53,8 +74,15 @@ def build(target: Path, collector: str = COLLECTOR) -> list[Path]:
     return written
 
 
+class _Plain(yaml.SafeDumper):
+    """Says everything where it stands: no names for what is said twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
 def _yaml(value: Any) -> str:
-    return yaml.safe_dump(value, sort_keys=False, width=1000)
+    return str(yaml.dump(value, Dumper=_Plain, sort_keys=False, width=1000))
 
 
 def _dashboard_provider() -> dict[str, Any]:
@@ -79,7 +107,7 @@ def _datasource() -> dict[str, Any]:
     return {"apiVersion": 1, "datasources": [source]}
 
 
-def _prometheus(collector: str) -> dict[str, Any]:
+def _prometheus(collector: str, access: Access) -> dict[str, Any]:
     """What is found every five seconds, the readings of GPUs every fifteen: a fleet has many of these.
 
     Discovery lists both, `/metrics` and the shards: each job leaves to the other what is not its own.
@@ -89,17 +117,18 @@ def _prometheus(collector: str) -> dict[str, Any]:
         "rule_files": ["weighbridge.rules.yaml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:9093"]}]}]},
         "scrape_configs": [
-            {"scrape_interval": "5s", **_job("weighbridge", collector, "keep")},
-            _job("weighbridge-gpus", collector, "drop"),
+            {"scrape_interval": "5s", **_job("weighbridge", collector, access, "keep")},
+            _job("weighbridge-gpus", collector, access, "drop"),
         ],
     }
 
 
-def _job(name: str, collector: str, action: str) -> dict[str, Any]:
+def _job(name: str, collector: str, access: Access, action: str) -> dict[str, Any]:
     only = {"source_labels": ["shard"], "regex": "metrics", "action": action}
     return {
         "job_name": name,
         "honor_labels": False,
-        "http_sd_configs": [{"url": f"{collector}/v1/sd/prometheus"}],
+        "http_sd_configs": [{"url": f"{collector}/v1/sd/prometheus", **access.keys()}],
+        **access.keys(),
         "relabel_configs": [only],
     }

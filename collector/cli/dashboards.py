@@ -21,12 +21,20 @@ def dashboards() -> None:
     show_default=True,
     help="Where people and Prometheus reach the collector.",
 )
+@click.option(
+    "--token-file",
+    default="",
+    help="Where Prometheus, on its machine, finds a token of role `ops`. Default: none is asked for.",
+)
+@click.option(
+    "--ca", default="", help="Where it finds the collector's `keys/ca.pem`, the same way."
+)
 @stated
-def dashboards_build(directory: Path, collector: str) -> None:
+def dashboards_build(directory: Path, collector: str, token_file: str, ca: str) -> None:
     """Write all of them below DIRECTORY; two builds are equal byte for byte."""
     try:
-        from dashboards.build import build
+        from dashboards.build import Access, build
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: install the extra dashboards (requirements/runtime.txt)")
-    for path in build(directory, collector.rstrip("/")):
+    for path in build(directory, collector.rstrip("/"), Access(token_file, ca)):
         click.echo(path)

@@ -6,9 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dashboards import build
 from dashboards.alerts import ALERTS
+from tests.collector.building import weighbridge
 from weighbridge.catalogue.metrics import METRICS, Type
 
 GENERATED = Path(build.__file__).parent / "generated"
@@ -56,6 +58,20 @@ def test_promtool_accepts_rules_and_configuration(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
     checked = promtool("check", "config", str(tmp_path / "prometheus/prometheus.yaml"))
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_a_collector_that_wants_a_token_is_shown_it_by_jobs_and_discovery(tmp_path: Path) -> None:
+    options = ("--collector", "https://c.example/", "--token-file", "/t", "--ca", "/ca.pem")
+    done = weighbridge("dashboards", "build", tmp_path, *options)
+    file = tmp_path / "prometheus" / "prometheus.yaml"
+    assert str(file) in done.stdout
+    shown = {"authorization": {"credentials_file": "/t"}, "tls_config": {"ca_file": "/ca.pem"}}
+    for job in yaml.safe_load(file.read_text())["scrape_configs"]:
+        (found,) = job["http_sd_configs"]
+        assert found == {"url": "https://c.example/v1/sd/prometheus", **shown}
+        assert shown.items() <= job.items()
+        assert len(job["relabel_configs"]) == 1
+    assert "&id" not in file.read_text()
 
 
 def test_the_documentation_names_every_alert_and_file_and_no_other() -> None:
