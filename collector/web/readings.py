@@ -8,6 +8,7 @@ found by halving. When a sample was taken is told by the node's clock, never lat
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import msgspec
 
@@ -133,25 +134,25 @@ class Readings:
         for it; where it has none, the lessee's."""
         stretches = list(self._stretches(node, start_us, end_us))
         total = sum(one.end - one.first for one in stretches)
+        place_us = max((end_us - start_us) // PLACES, 1)
+        window = _Window(start_us, end_us, place_us, times)
         points: dict[tuple[str, str], list[Point]] = {}
-        interval_us = read = 0
+        interval_us = drawn = 0
         for accepted, report in self._reports(stretches, total):
-            read += 1
             interval_us = max(interval_us, 0 if report is None else report.interval_ms * 1000)
-            told = _told(accepted, report, devices, readings)
+            told = list(_told(accepted, report, devices, readings, window))
+            drawn += bool(told)
             for key, point in told:
-                if start_us <= point.at_us < end_us and _within(point.at_us, times):
-                    points.setdefault(key, []).append(point)
+                points.setdefault(key, []).append(point)
         for found in points.values():
             found.sort(key=lambda point: point.at_us)
-        place_us = (end_us - start_us) // PLACES
         return Shown(
             points,
             {
                 Tier.FAST: max(2 * place_us, 3 * interval_us),
                 Tier.SLOW: max(2 * EVERY * place_us, 6 * EVERY * interval_us),
             },
-            read,
+            drawn,
             place_us if total > PLACES else 0,
         )
 
@@ -159,9 +160,10 @@ class Readings:
         keys = {key.key_id: key for key in self._speaking(node)}
         for chain, newest in self._index.chains(keys):
             oldest = self._index.at_or_after(chain, 0)
-            if oldest is None or newest.received_us < start_us or self._made_us(oldest) >= end_us:
+            if oldest is None or newest.received_us < start_us:
                 continue
             end = self._number(chain, oldest.seq, newest.seq + 1, end_us)
+            end = min(end + 1, newest.seq + 1)  # the next one tells of the time before it was made
             first = self._number(chain, oldest.seq, end, start_us)
             void_us = keys[chain.key_id].void_us
             if void_us is not None:
@@ -223,8 +225,21 @@ def _at(stretches: Sequence[_Stretch], number: int) -> tuple[ChainKey, int, int]
     raise IndexError(number)
 
 
-def _within(at_us: int, times: Times | None) -> bool:
-    return times is None or any(start_us <= at_us < end_us for start_us, end_us in times)
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What may be shown of [start_us, end_us), in places of so long."""
+
+    start_us: int
+    end_us: int
+    place_us: int
+    times: Times | None
+
+    def place(self, at_us: int) -> int | None:
+        """Where an instant is drawn; None: nowhere."""
+        allowed = self.times is None or any(start <= at_us < end for start, end in self.times)
+        if not (allowed and self.start_us <= at_us < self.end_us):
+            return None
+        return (at_us - self.start_us) // self.place_us
 
 
 def _told(
@@ -232,9 +247,12 @@ def _told(
     report: _Sampled | None,
     devices: Collection[str],
     readings: Collection[str],
+    window: _Window,
 ) -> Iterator[tuple[tuple[str, str], Point]]:
-    """What one report says of each device and reading."""
+    """What one report says of each device and reading within a window, a point for each place."""
     if report is None:
+        if window.place(accepted.received_us) is None:
+            return
         for device in devices:
             for name in readings:
                 yield (device, name), Point(accepted.received_us, None, None, LEFT)
@@ -242,17 +260,44 @@ def _told(
     clock = report.clock
     offset_us = min(clock.wall_us, accepted.received_us) - clock.boottime_us
     for block in report.blocks:
+        stretches = list(_stretched(block, offset_us, window))
+        missing = _missing(block)
         for device in set(devices).intersection(block.devices):
+            column = block.devices.index(device)
             for name in set(readings).intersection(block.readings):
-                yield (device, name), _point(block, device, name, offset_us + block.boottime_us[0])
+                rows, why = block.readings[name], missing.get((device, name), ())
+                for samples in stretches:
+                    at_us = offset_us + block.boottime_us[samples.start]
+                    seen = [rows[sample][column] for sample in samples]
+                    yield (device, name), _point(at_us, seen, why, samples.start)
 
 
-def _point(block: _Samples, device: str, name: str, at_us: int) -> Point:
-    """The least and the most of a report's samples."""
-    column = block.devices.index(device)
-    seen = [row[column] for row in block.readings[name]]
+def _stretched(block: _Samples, offset_us: int, window: _Window) -> Iterator[range]:
+    """The samples of a report, place by place of the window: a report may tell of days."""
+
+    def place(sample: int) -> int | None:
+        return window.place(offset_us + block.boottime_us[sample])
+
+    for found, held in groupby(range(len(block.boottime_us)), place):
+        samples = list(held)
+        if found is not None:
+            yield range(samples[0], samples[-1] + 1)
+
+
+def _missing(block: _Samples) -> Mapping[tuple[str, str], Sequence[UnavailableSpan]]:
+    """Why a reading of a device has no value, and in which samples."""
+    found: dict[tuple[str, str], list[UnavailableSpan]] = {}
+    for one in block.unavailable:
+        found.setdefault((one.device, one.reading), []).append(one)
+    return found
+
+
+def _point(
+    at_us: int, seen: Sequence[int | None], why: Sequence[UnavailableSpan], first: int
+) -> Point:
+    """The least and the most of some samples; of none with a value, the reason of the first."""
     values = [value for value in seen if value is not None]
     if values:
         return Point(at_us, min(values), max(values))
-    why = (one for one in block.unavailable if (one.device, one.reading) == (device, name))
-    return Point(at_us, None, None, next(iter(why)).reason.value)
+    reason = next(one.reason.value for one in why if one.from_ <= first < one.to)
+    return Point(at_us, None, None, reason)

@@ -64,6 +64,20 @@ class Script:
                 store.index.record(batch.indexed)
             hand_out(self.directory, store)
 
+    def enter_long(self, at_us: int, values: list[int | None]) -> None:
+        """One report of the first GPU's power at each of these seconds before it is made."""
+        agent, begin_us = self.agent, at_us - len(values) * SECOND_US
+        rows = [[value, 0] for value in values]
+        blocks = [block(agent, begin_us - START_US, "fast", POWER, *rows)]
+        clock = {"wall_us": at_us, "boottime_us": at_us - START_US, "synchronized": True}
+        payload = agent.payload(blocks=blocks, clock=clock)
+        with opened(self.directory) as store:
+            batch = CommitBatch(store, log_signer(self.directory), at_us)
+            self._add(batch, payload)
+            store.log.append(batch.leaves)
+            store.index.record(batch.indexed)
+            hand_out(self.directory, store)
+
     def _report(self, batch: CommitBatch, number: int, at_us: int, value: int | None) -> None:
         agent, boot_us = self.agent, at_us - START_US
         row = [value, None if value is None else 2 * value]
@@ -71,7 +85,10 @@ class Script:
         if number % 6 == 0:
             blocks.append(block(agent, boot_us, "slow", ECC, [number, number]))
         clock = {"wall_us": at_us, "boottime_us": boot_us, "synchronized": True}
-        payload = agent.payload(blocks=blocks, clock=clock)
+        self._add(batch, agent.payload(blocks=blocks, clock=clock))
+
+    def _add(self, batch: CommitBatch, payload: bytes) -> None:
+        agent = self.agent
         report, leaf = decode(payload), agent.seal(payload)
         chain = ChainKey(agent.signer.key_id, report.chain, report.stream)
         batch.add_report(chain, leaf, entry(0, leaf).envelope, report, digest(payload))
@@ -125,6 +142,21 @@ def test_a_long_window_is_read_here_and_there_with_slow_readings_all_along(scrip
         assert times[-1] >= START_US + 10 * count * SECOND_US - longest
         tier = shown.series("", script.agent.devices[0], name).joined_us
         assert longest < tier, "an even line is not broken"
+
+
+def test_a_report_of_a_long_time_is_drawn_sample_by_sample_as_far_as_the_window_goes(
+    script: Script,
+) -> None:
+    script.enter_long(START_US + 1000 * SECOND_US, [*range(400), None, *range(401, 1000)])
+    one = script.agent.devices[0]
+    told = read(script, 300, 540).points[one, POWER]
+    assert at(told)[:2] == [(300, 300), (301, 301)]
+    assert at(told)[100] == (400, None)
+    assert told[100].reason == "gpu_is_lost"
+    assert at(told)[-1] == (539, 539)
+    alone = ((START_US + 310 * SECOND_US, START_US + 312 * SECOND_US),)
+    mine = read(script, 300, 540, times=alone).points[one, POWER]
+    assert at(mine) == [(310, 310), (311, 311)]
 
 
 def test_what_came_late_stands_where_it_was_seen(script: Script) -> None:
