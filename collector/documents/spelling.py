@@ -36,7 +36,7 @@ def offsets(zone: str, start_s: int) -> str:
 
 
 def span(duration_us: int, language: str = "en") -> str:
-    """The two largest units of a duration: `3 d 4 h`, `2 min 5 s`, `0 s`."""
+    """The two largest units of a duration: `3 d 4 h`, `2 min 5 s`, `0 s`; `3 天 4 小时`."""
     seconds, units = max(duration_us, 0) // 1_000_000, UNITS[language]
     parts = []
     for name, size in zip(units, (86_400, 3_600, 60, 1), strict=True):

@@ -17,6 +17,7 @@ from collector.documents.handover_words import HANDOVER
 from collector.documents.letter_words import LETTER
 from collector.documents.remedy_words import REMEDIES
 from collector.documents.word import Word
+from weighbridge.catalogue.currencies import currencies
 from weighbridge.codes import Note, Value
 from weighbridge.settlement.statement import path_text
 
@@ -752,7 +753,9 @@ def number(digits: str | int) -> str:
 
 
 def money(amount: str, currency: str, language: Language) -> str:
-    """An amount with its currency."""
+    """An amount with its currency; nothing with the places of one."""
+    if amount == "0":
+        amount = f"{0:.{currencies().decimals_of(currency)}f}"
     if language == "zh" and currency == "CNY":
         return f"人民币 {number(amount)} 元"
     return f"{currency} {number(amount)}" if language == "en" else f"{number(amount)} {currency}"

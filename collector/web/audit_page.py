@@ -61,6 +61,7 @@ class AuditPage:
             contract=contract,
             formats=sorted(FORMATS),
             as_of=made.as_of,
+            hourly=as_of is None,
         )
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from collector.api import status
 from collector.api.routes import ListPage, page, whole_number
 from collector.documents.speaker import Speaker
+from collector.documents.words import Language
 from collector.judging.live import Fleet
 from collector.judging.settled import Told
 from collector.storage.store import Ledger
@@ -69,7 +70,7 @@ class ContractPage:
             shown=min(len(found), FINDINGS_SHOWN),
             open=len(found),
             **await self._money(request, version, found, shown["objectives"]),
-            **await self._gpus(name, part),
+            **await self._gpus(name, part, language_of(request)),
         )
 
     async def _money(
@@ -107,7 +108,7 @@ class ContractPage:
             "max_gap_us": version.sampling.max_gap_us,
         }
 
-    async def _gpus(self, name: str, part: ListPage) -> dict[str, Any]:
+    async def _gpus(self, name: str, part: ListPage, language: Language) -> dict[str, Any]:
         """The nodes of a page, and how the last hours of these went."""
         version = self._fleet.contracts[name]
         nodes = await status.assigned_nodes(self._fleet, name, part.items)
@@ -119,7 +120,7 @@ class ContractPage:
         every = await lately(self._fleet, self._ledger, name, None)
         rows = [row for row in every if row.node in mine]
         drawn = (rows, part.items, self._fleet.now_us, version.sampling.cadence_us)
-        picture = await asyncio.to_thread(timeline.by_node, *drawn, zone=version.time_zone)
+        picture = await asyncio.to_thread(timeline.by_node, *drawn, version.time_zone, language)
         return {
             "nodes": nodes,
             "states": states.most_common(),

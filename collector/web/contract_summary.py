@@ -14,6 +14,7 @@ from collector.api import status
 from collector.documents.speaker import Speaker
 from collector.documents.spelling import span
 from collector.judging.settled import Brief, Told
+from collector.web.page_words import finding_name
 from weighbridge.contract import Contract, loaded
 from weighbridge.contract.scalars import MICROSECONDS, read_instant_us
 from weighbridge.judge.ledger import Finding
@@ -182,7 +183,7 @@ def _of_findings(found: Sequence[Finding], speak: Speaker) -> Iterator[ToDo]:
     for row in worst[:FINDINGS_NAMED]:
         steps = status.advice(row.code, row.verdict)["steps"]
         if steps:
-            said = (row.code.replace("_", " "), steps[0][speak.language])
+            said = (finding_name(row.code, speak.language), steps[0][speak.language])
             yield ToDo(row.answerable, "do_finding", said, None, "#findings")
 
 

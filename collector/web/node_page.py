@@ -55,7 +55,7 @@ class NodePage:
             "node.html",
             zone=self._zone(shown),
             node=shown | {"gpus": await asyncio.to_thread(_listed, shown, language_of(request))},
-            picture=await self._timeline(shown),
+            picture=await self._timeline(shown, language_of(request)),
             pictures=await self._plots.of(await self._subject(request, shown, gpus)),
         )
 
@@ -97,14 +97,15 @@ class NodePage:
         language = language_of(request)
         return Subject(node, tuple(devices), self._zone(shown), language, times, mine)
 
-    async def _timeline(self, shown: status.Json) -> dict[str, Any]:
+    async def _timeline(self, shown: status.Json, language: Language) -> dict[str, Any]:
         rows: list[Row] = []
         for contract in shown["contracts"]:
             rows += await lately(self._fleet, self._ledger, contract, shown["node"])
         lanes = [gpu["gpu"] for gpu in shown["gpus"]]
         cadences_us = (self._fleet.contracts[one].sampling.cadence_us for one in shown["contracts"])
-        drawn = (rows, lanes, self._fleet.now_us, min(cadences_us, default=0), self._zone(shown))
-        return await asyncio.to_thread(timeline.by_device, *drawn)
+        drawn = (rows, lanes, self._fleet.now_us, min(cadences_us, default=0))
+        spelled = (self._zone(shown), language)
+        return await asyncio.to_thread(timeline.by_device, *drawn, *spelled)
 
 
 def _listed(shown: status.Json, language: Language) -> list[status.Json]:

@@ -10,6 +10,7 @@ from collector.web.page_words_contract import CONTRACT
 from collector.web.page_words_fleet import FLEET
 from collector.web.page_words_notices import NOTICES
 from collector.web.page_words_refusals import REFUSALS
+from weighbridge.catalogue.findings import meaning
 
 PAGE: Mapping[str, Word] = {
     **ACCESS,
@@ -102,7 +103,7 @@ PAGE: Mapping[str, Word] = {
     "last_report": Word("last report", "最近上报"),
     "last_sample": Word("last sample", "最近采样"),
     "never": Word("never", "从未"),
-    "ago": Word("{} ago", "{}前"),
+    "ago": Word("{} ago", "{} 前"),
     "never_seen": Word("never seen: {} of them", "从未出现：{} 张"),
     "no_node": Word(
         "No node is enrolled under this contract: there is no evidence that what it promises exists.",
@@ -172,6 +173,8 @@ PAGE: Mapping[str, Word] = {
     "badge.contradicted": Word("CONTRADICTED", "双方矛盾"),
     "badge.reset_required": Word("RESET REQUIRED", "需重置"),
     "badge.unreadable": Word("UNREADABLE", "无法读取"),
+    "badge.not_assessed": Word("NOT ASSESSED", "未评估"),
+    "badge.refused": Word("REFUSED", "被拒绝"),
     "badge.error": Word("ERROR", "错误"),
     "badge.warning": Word("WARNING", "警告"),
     "badge.info": Word("INFO", "提示"),
@@ -190,6 +193,12 @@ def say(key: str, language: Language, *values: str) -> str:
         return words.say(key, language, *values)
     text = word.en if language == "en" else word.zh
     return text.format(*values) if values else text
+
+
+def finding_name(code: str, language: Language) -> str:
+    """A finding in a word or two; in Chinese by what it means, for its code is English."""
+    row = meaning(code)
+    return code.replace("_", " ") if language == "en" or row is None else row.means.zh
 
 
 def name(kind: str, code: str, language: Language) -> str:

@@ -34,6 +34,10 @@ FLEET: Mapping[str, Word] = {
         "Each line is the range over the GPUs of the node, lowest to highest.",
         "每条线为该节点各 GPU 的最小值至最大值范围。",
     ),
+    "audit_hourly": Word(
+        "It is as of the last full hour, so that who looks again sees the same. What came since comes with the next.",
+        "数据截至上一整点，以便重复查看时结果一致；此后的内容自下一整点起计入。",
+    ),
     "nothing_to_draw": Word("No reading was reported in this time.", "该时段未上报任何读数。"),
     "reason.removed": Word(
         "the report has left the store by the contract's terms", "报告已按合同条款移出存储"

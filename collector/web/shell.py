@@ -27,7 +27,7 @@ from collector.documents.spelling import local, percent, span
 from collector.documents.words import LANGUAGES, Language
 from collector.storage.store import StoreInfo
 from collector.web.glance import reason
-from collector.web.page_words import name, say
+from collector.web.page_words import finding_name, name, say
 from collector.web.refusals import reason_in
 from weighbridge.catalogue.spoken import spoken
 from weighbridge.contract.scalars import read_instant_us
@@ -111,6 +111,16 @@ def _said(context: Context, said: dict[str, str]) -> str:
 
 
 @pass_context
+def _span(context: Context, duration_us: int) -> str:
+    return span(duration_us, context["language"])
+
+
+@pass_context
+def _called(context: Context, code: str) -> str:
+    return finding_name(code, context["language"])
+
+
+@pass_context
 def _csrf(context: Context) -> Markup:
     """What every form carries that a login sends: nobody else's page knows it."""
     who = context["who"]
@@ -151,6 +161,7 @@ def environment() -> Environment:
     )
     made.filters |= {"percent": percent, "span": _span, "segment": segment, "tera": tera}
     made.filters |= {"time": _time, "both_times": _both_times, "said": _said, "reason": _reason}
+    made.filters |= {"called": _called}
     made.filters |= {"refusal": _refusal, "instant": read_instant_us}
     made.globals |= {"marks": MARKS, "spoken": spoken, "say": _say, "name": _name, "csrf": _csrf}
     return made

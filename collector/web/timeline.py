@@ -1,11 +1,12 @@
 """The picture of a ledger: lanes of coloured bars over time, as coordinates for an SVG. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from collector.documents.spelling import local, span
+from collector.documents.spelling import UNITS, local, span
+from collector.documents.words import Language
+from collector.web.page_words import finding_name, name, say
 from weighbridge.judge.ledger import PRECEDENCE, TOGETHER, Row, State, StateSpan, timeline
 from weighbridge.judge.two_sides import by_slot, of_rows
 
@@ -13,7 +14,30 @@ WIDTH, LEFT, LANE = 1000, 190, 20
 MINUTE_US = 60_000_000
 WINDOWS_US = tuple(MINUTE_US * minutes for minutes in (2, 10, 60, 360, 1440))
 THINNEST = 0.75
-Spell = Callable[[int], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """Writes times of a zone, and words of a language."""
+
+    zone: str
+    language: Language
+
+    def time(self, at_us: int) -> str:
+        return local(at_us, self.zone)
+
+    def window(self, length_us: int) -> str:
+        """A day is 24 hours: `the last 24 h`."""
+        if length_us == WINDOWS_US[-1]:
+            return f"24 {UNITS[self.language][1]}"
+        return span(length_us, self.language)
+
+    def title(self, part: StateSpan) -> str:
+        """The state of a stretch, its cause, from when to when, and for how long."""
+        state = name("badge", part.state.value, self.language).lower()
+        cause = f" ({finding_name(part.cause, self.language)})" if part.cause else ""
+        times = f"{self.time(part.start_us)} {say('to', self.language)} {self.time(part.end_us)}"
+        return f"{state}{cause}: {times}, {span(part.end_us - part.start_us, self.language)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +72,16 @@ def by_node(
     end_us: int,
     cadence_us: int = 0,
     zone: str = "UTC",
+    language: Language = "en",
 ) -> dict[str, Any]:
     """A lane for each node: as good as the worst of its slots. `cadence_us`: how far apart two agents may see
-    one change. `zone`: in which times are spelled."""
+    one change. `zone` and `language`: in which times and words are spelled."""
     start_us = window_start_us(rows, end_us)
     lanes: dict[str, list[Row | StateSpan]] = {name: [] for name in names}
     for (node, _), slot in by_slot(rows).items():
         if node in lanes:
             lanes[node] += of_rows(slot, start_us, end_us, cadence_us)
-    return _picture(lanes, start_us, end_us, TOGETHER, zone)
+    return _picture(lanes, start_us, end_us, TOGETHER, Spelling(zone, language))
 
 
 def by_device(
@@ -65,6 +90,7 @@ def by_device(
     end_us: int,
     cadence_us: int = 0,
     zone: str = "UTC",
+    language: Language = "en",
 ) -> dict[str, Any]:
     """A lane for each GPU, over all contracts that judge it."""
     start_us = window_start_us(rows, end_us)
@@ -75,7 +101,7 @@ def by_device(
     for (_, device), mine in judged.items():
         if device in lanes:
             lanes[device] += of_rows(mine, start_us, end_us, cadence_us)
-    return _picture(lanes, start_us, end_us, PRECEDENCE, zone)
+    return _picture(lanes, start_us, end_us, PRECEDENCE, Spelling(zone, language))
 
 
 def _picture(
@@ -83,9 +109,8 @@ def _picture(
     start_us: int,
     end_us: int,
     precedence: Sequence[State],
-    zone: str = "UTC",
+    spell: Spelling,
 ) -> dict[str, Any]:
-    spell = partial(local, zone=zone)
     drawn = [
         TimelineLane(_short(name), place * LANE, _bars(found, start_us, end_us, precedence, spell))
         for place, (name, found) in enumerate(lanes.items())
@@ -96,7 +121,7 @@ def _picture(
         "width": WIDTH,
         "left": LEFT,
         "height": len(drawn) * LANE + 16,
-        "length_us": end_us - start_us,
+        "span": spell.window(end_us - start_us),
     }
 
 
@@ -109,7 +134,7 @@ def _bars(
     start_us: int,
     end_us: int,
     precedence: Sequence[State],
-    spell: Spell,
+    spell: Spelling,
 ) -> list[TimelineBar]:
     spans = timeline(found, start_us, end_us, precedence)
     return [
@@ -117,22 +142,20 @@ def _bars(
     ]
 
 
-def _bar(part: StateSpan, start_us: int, end_us: int, spell: Spell) -> TimelineBar:
+def _bar(part: StateSpan, start_us: int, end_us: int, spell: Spelling) -> TimelineBar:
     scale = (WIDTH - LEFT) / (end_us - start_us)
-    cause = f" ({part.cause})" if part.cause else ""
-    length = part.end_us - part.start_us
     return TimelineBar(
         part.state.value,
         round(LEFT + (part.start_us - start_us) * scale, 2),
-        max(round(length * scale, 2), THINNEST),
-        f"{part.state.value}{cause}: {spell(part.start_us)} to {spell(part.end_us)}, {span(length)}",
+        max(round((part.end_us - part.start_us) * scale, 2), THINNEST),
+        spell.title(part),
     )
 
 
-def _marks(start_us: int, end_us: int, spell: Spell) -> list[dict[str, Any]]:
+def _marks(start_us: int, end_us: int, spell: Spelling) -> list[dict[str, Any]]:
     middle = (start_us + end_us) // 2
     return [
-        {"x": LEFT, "anchor": "start", "label": spell(start_us)},
-        {"x": (LEFT + WIDTH) / 2, "anchor": "middle", "label": spell(middle)},
-        {"x": WIDTH, "anchor": "end", "label": spell(end_us)},
+        {"x": LEFT, "anchor": "start", "label": spell.time(start_us)},
+        {"x": (LEFT + WIDTH) / 2, "anchor": "middle", "label": spell.time(middle)},
+        {"x": WIDTH, "anchor": "end", "label": spell.time(end_us)},
     ]

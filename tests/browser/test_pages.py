@@ -114,6 +114,13 @@ MARKED: Final = "document.querySelector('main h1').textContent = 'old'"
 SHOWN: Final = "document.querySelector('main h1').textContent"
 
 
+def test_what_is_overdue_says_so_and_what_is_not_does_not(reader: Browser) -> None:
+    reader.open(f"{LEASE}?lang=en")
+    reader.wait("document.body.innerText.includes('Pay the fees of 2026-12')")
+    assert "overdue: before 2026-11-06 00:00:00 Asia/Shanghai" in reader.text
+    assert "\nbefore 2026-12-06 00:00:00 Asia/Shanghai" in reader.text
+
+
 def test_a_page_renews_itself(reader: Browser) -> None:
     reader.complaints()
     reader.open(LEASE)

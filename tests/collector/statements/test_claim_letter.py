@@ -111,7 +111,7 @@ def test_the_nearest_deadline_of_what_is_open_is_the_one_that_is_named() -> None
 
 def test_what_lapsed_is_not_part_of_the_amount_and_is_told() -> None:
     told = text(with_dues(ordinary(), standing="lapsed"))
-    assert "Amount claimed: CNY 0\n" in told
+    assert "Amount claimed: CNY 0.00\n" in told
     assert "Lapsed, and not part of the amount: CNY 2,860.00." in told
 
 

@@ -120,12 +120,15 @@ async def test_a_finding_says_what_it_means_and_what_to_do(client: Client, fleet
     fleet.found = [finding("alpha", "a1", "GPU-2", "card_inconsistent", verdict="unknown")]
     row = meanings()["card_inconsistent"]
     for page in ("/", "/contracts/alpha", "/nodes/a1"):
-        text, _ = await read(client, page)
+        text, _ = await read(client, f"{page}?lang=en")
         assert row.innocent is not None
         for said in (row.means.en, row.cannot_see.en, row.innocent.en):
             assert said in text
         places = [text.index(step.says.en) for step in row.steps]
         assert places == sorted(places)
+        assert "card inconsistent" in text
+        text, _ = await read(client, f"{page}?lang=zh")
+        assert "card inconsistent" not in text, "a Chinese page names no finding in English"
 
 
 async def test_a_finding_of_another_version_is_shown_without_advice(
@@ -507,6 +510,8 @@ def test_instants_and_durations_are_spelled_for_people() -> None:
         "1 h",
         "1 d 1 h",
     ]
+    assert span(90_061_000_000, "zh") == "1 天 1 小时"
+    assert span(0, "zh") == "0 秒"
 
 
 def row(slot: int, start: int, end: int, state: State) -> Row:
@@ -541,12 +546,9 @@ def test_what_nobody_saw_is_not_drawn() -> None:
 
 
 def test_the_picture_is_as_long_as_what_is_known_and_at_most_a_day() -> None:
-    assert timeline.by_node([row(0, 3, 0, State.UP)], ["n"], NOW_US)["length_us"] == 10 * MINUTE_US
-    assert timeline.by_node([row(0, 59, 0, State.UP)], ["n"], NOW_US)["length_us"] == 60 * MINUTE_US
-    assert (
-        timeline.by_node([row(0, 9000, 0, State.UP)], ["n"], NOW_US)["length_us"]
-        == 24 * 60 * MINUTE_US
-    )
+    assert timeline.by_node([row(0, 3, 0, State.UP)], ["n"], NOW_US)["span"] == "10 min"
+    assert timeline.by_node([row(0, 59, 0, State.UP)], ["n"], NOW_US)["span"] == "1 h"
+    assert timeline.by_node([row(0, 9000, 0, State.UP)], ["n"], NOW_US)["span"] == "24 h"
 
 
 async def test_a_runbook_is_there_for_whoever_was_woken(client: Client) -> None:
