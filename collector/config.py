@@ -22,7 +22,7 @@ from collector.sending.receivers import Receiver
 from collector.witnessing.rounds import Witness
 from collector.witnessing.stamping import Authority
 from weighbridge.log.note import KeyKind, read_vkey
-from weighbridge.process.settings import CONFIG_VARIABLE, ConfigError, load_settings
+from weighbridge.process.settings import CONFIG_VARIABLE, URL_VARIABLE, ConfigError, load_settings
 from weighbridge.wire.report import Count, Hash, Model, Text
 from weighbridge.wire.signing import SignatureError
 
@@ -205,8 +205,10 @@ def load_config(
 ) -> CollectorConfig:
     """The configuration in force. A flag that is None was not given. Raises ConfigError."""
     if not file.exists():
+        elsewhere = URL_VARIABLE in environment
+        asks_none = f" (this command asks no collector at {URL_VARIABLE})" if elsewhere else ""
         raise ConfigError(
-            f"{file}: No such file; name the configuration with --config or {CONFIG_VARIABLE};"
+            f"{file}: No such file; name the configuration with --config or {CONFIG_VARIABLE}{asks_none};"
             " `weighbridge init DIRECTORY` makes a store with one"
         )
     return _check(file, load_settings(Settings, file, environment, flags, named=file))

@@ -17,11 +17,10 @@ from click.core import ParameterSource
 from collector import control
 from collector.client import SECONDS, Body, CollectorError, RemoteCollector
 from collector.stated import StatedError
-from weighbridge.process.settings import CONFIG_VARIABLE, ConfigError, setting
+from weighbridge.process.settings import CONFIG_VARIABLE, URL_VARIABLE, ConfigError, setting
 
 USAGE = 2
 NOT_BOUND = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
-URL_VARIABLE = "WEIGHBRIDGE_URL"
 TOKEN_VARIABLE = "WEIGHBRIDGE_TOKEN"  # noqa: S105
 TOKEN_FILE_VARIABLE = "WEIGHBRIDGE_TOKEN_FILE"  # noqa: S105
 Parameters = ParamSpec("Parameters")

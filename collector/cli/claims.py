@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,10 +17,13 @@ from collector.cli.statement import (
     language_option,
     period_option,
 )
+from collector.cli.status import contract_of
 from collector.documents.claim_letter import LAPSED, ClaimLetter
 from collector.documents.formats import FORMATS
 from collector.documents.layouts import UnrenderableError
-from collector.documents.words import Language
+from collector.documents.speaker import Speaker
+from collector.documents.words import Language, number
+from weighbridge.contract import loaded
 from weighbridge.process.terminal import progress
 from weighbridge.settlement.worth import Claimable, totals
 
@@ -49,9 +53,23 @@ def claims(contract_id: str | None, server: Server) -> None:
             path = f"/v1/contracts/{quote(str(name), safe='')}/claims"
             found += understood(list[Claimable], server.ask("GET", path)["items"])
             count(number + 1)
-    for one in (*found, *_totals(found)):
+    if not found:
+        click.echo("nothing can be claimed: no credit was earned in the periods that ended lately")
+        return
+    for one in (*_dated(found, server), *_totals(found)):
         table.add_row(*(getattr(one, column) or "" for column in COLUMNS))
     Console().print(table)
+
+
+def _dated(found: Sequence[Claimable], server: Server) -> Iterator[Claimable]:
+    """With deadlines on the clocks of each contract, and amounts as people write them."""
+    zones: dict[str, str] = {}
+    for one in found:
+        if one.deadline is not None and one.contract not in zones:
+            zones[one.contract] = loaded(contract_of(server, one.contract)["text"]).time_zone
+        speak = Speaker("en", one.currency, zones.get(one.contract, "UTC"))
+        day = None if one.deadline is None else speak.local(one.deadline).text
+        yield replace(one, deadline=day, amount=number(one.amount))
 
 
 def _totals(found: Sequence[Claimable]) -> Iterator[Claimable]:
@@ -59,7 +77,7 @@ def _totals(found: Sequence[Claimable]) -> Iterator[Claimable]:
     lapsed = [one for one in found if one.standing == LAPSED]
     for standing, claims in (("", [one for one in found if one not in lapsed]), (LAPSED, lapsed)):
         for currency, amount in totals(claims).items():
-            yield Claimable("total", "", "", standing, None, str(amount), currency)
+            yield Claimable("total", "", "", standing, None, number(str(amount)), currency)
 
 
 @click.command()

@@ -166,7 +166,7 @@ def sign(file: Path, key: Path, output: Path | None, server: Server) -> None:
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{file}: not a notice as a page makes it") from error
     body = _sealed(content.model_dump(mode="json"), key)
-    _hand_over(body, output, server)
+    _hand_over(body, output, server, content.contract)
 
 
 @notice.command("show")
@@ -249,15 +249,19 @@ def _say(
     body = canonical(content) if key is None else _sealed(content, key)
     if output is not None and key is None:
         raise ConfigError("--output is for signed notices: give --key")
-    _hand_over(body, output, server)
+    _hand_over(body, output, server, contract)
 
 
-def _hand_over(body: bytes, output: Path | None, server: Server) -> None:
+def _hand_over(body: bytes, output: Path | None, server: Server, contract: str) -> None:
+    """The entry on standard output; beside it what to do next."""
     if output is not None:
         output.write_bytes(body)
+        click.echo(f"{output}: post it to /v1/notices of the collector", err=True)
         return
-    answer = server.ask("POST", "/v1/notices", body)
-    click.echo(f"entry {answer['index']}")
+    index = server.ask("POST", "/v1/notices", body)["index"]
+    click.echo(f"entry {index}")
+    shown = f"weighbridge notice show {contract} {index}"
+    click.echo(f"`{shown}` prints it as a letter with its receipt", err=True)
 
 
 def _sealed(content: dict[str, Any], key: Path) -> bytes:

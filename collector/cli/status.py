@@ -34,6 +34,11 @@ PAGE = 1000
 WHOLE = frozenset({"", "severity", "finding"})
 """Columns that are not broken over lines."""
 
+SAID = ("severity", "code", "verdict", "node", "expected", "observed")
+"""What is the same of findings that are said together."""
+
+GPUS_NAMED = 4
+
 OLD_US = 15_000_000
 """A picture that is further behind the log's newest tick is old: six of the slowest ticks."""
 
@@ -237,18 +242,32 @@ def _next(found: list[Json]) -> Table:
 
 
 def _found(name: str, found: list[Json]) -> Table:
-    """Each finding in lines of its own: a UUID and what was observed want the width."""
+    """Each finding in lines of its own: a UUID and what was observed want the width.
+
+    What is the same of several GPUs of a node is said once.
+    """
     made = table("severity", "what is found", title=name)
+    alike: dict[tuple[str, ...], list[Json]] = {}
     for row in _worst_first(found):
-        made.add_row(Text(row["severity"], STYLES[row["severity"]]), Text("\n".join(_told(row))))
+        alike.setdefault(tuple(row[part] for part in SAID), []).append(row)
+    for rows in alike.values():
+        severity = rows[0]["severity"]
+        made.add_row(Text(severity, STYLES[severity]), Text("\n".join(_told(rows))))
     return made
 
 
-def _told(row: Json) -> Iterator[str]:
-    """What is found, where and since when, what was promised and what is seen."""
+def _told(rows: list[Json]) -> Iterator[str]:
+    """What is found, where and since when first, what was promised and what is seen."""
+    row, gpus = rows[0], [one["gpu"] for one in rows if one["gpu"]]
     where = " ".join(part for part in (row["node"], row["gpu"]) if part) or "the contract"
     reason = row.get("reason")
     yield f"{row['code']}, since {utc(row['since_us'])}"
-    yield f"  at {where}"
+    if len(gpus) < 2:
+        yield f"  at {where}"
+    else:
+        yield f"  at {len(gpus)} GPUs of {row['node']}"
+        yield from (f"    {uuid}" for uuid in gpus[:GPUS_NAMED])
+        if len(gpus) > GPUS_NAMED:
+            yield f"    and {len(gpus) - GPUS_NAMED} more"
     yield f"  expected {row['expected']}"
     yield f"  observed {row['observed']}" + ("" if reason is None else f": {reason['en']}")

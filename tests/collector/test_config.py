@@ -126,3 +126,6 @@ def test_other_variables_are_not_ours(file: Path) -> None:
 def test_a_missing_file_is_an_error_that_names_what_makes_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"No such file.*`weighbridge init DIRECTORY` makes"):
         load_config(tmp_path / "none.toml", {})
+    elsewhere = {"WEIGHBRIDGE_URL": "https://c.example"}
+    with pytest.raises(ConfigError, match="this command asks no collector at WEIGHBRIDGE_URL"):
+        load_config(tmp_path / "none.toml", elsewhere)

@@ -478,6 +478,7 @@ def test_what_can_be_claimed_is_listed_until_when_and_written_as_a_letter(
     listed = weighbridge("claims", "lease", "--config", store / CONFIG).stdout
     assert MONTH in listed
     assert re.search(r"^total +744\.00 +EUR", listed, re.MULTILINE)
+    assert "UTC+" in listed or " UTC" in listed, "a deadline is on the contract's clocks"
 
 
 @pytest.mark.slow

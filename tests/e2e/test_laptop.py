@@ -82,7 +82,7 @@ READS = {
     "contract show lease": "contract_id: lease",
     "contract openslo lease": "openslo/v1",
     f"statement lease --period {JUNE}": "The lessee",
-    "claims": "deadline",
+    "claims": "nothing can be claimed",
     "delivery lease": "Delivery note",
     "audit": "Audit",
 }
@@ -111,6 +111,7 @@ def test_a_claim_is_written_and_filed_from_the_laptop(laptop: Path) -> None:
     filed = weighbridge("notice", "claim", "lease", "--period", JUNE, "--party", "lessee")
     assert filed.exit_code == 0, filed.output
     entry = filed.stdout.removeprefix("entry ").strip()
+    assert f"`weighbridge notice show lease {entry}`" in filed.stderr
     assert "attested" in weighbridge("notice", "show", "lease", entry).stdout
 
 

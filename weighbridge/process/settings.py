@@ -19,6 +19,9 @@ NESTING = "__"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 """No key: it names the collector's file."""
 
+URL_VARIABLE = f"{PREFIX}URL"
+"""Of a command: where the collector is that it asks. Of a collector: its own `url`."""
+
 NEAR = 0.85
 """How like a key a variable must be to be taken for a slip of the pen; those of the two programs are less alike."""
 Settings = TypeVar("Settings", bound="BaseModel")

@@ -3,6 +3,7 @@
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -174,6 +175,25 @@ def test_what_status_finds_fits_80_columns_and_breaks_no_name(
     assert max(map(len, told.splitlines())) <= 80
     for name in ("gpu_missing", f"node-1 {gpu}", "(library_not_found):", "libnvidia-ml.so.1"):
         assert name in told
+
+
+def test_what_is_the_same_of_several_gpus_of_a_node_is_said_once(
+    store: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(number: int, node: str = "node-1", observed: str = "lost") -> dict[str, Any]:
+        said = {"code": "gpu_lost", "severity": "error", "verdict": "breached", "node": node}
+        told = {"expected": "answers", "observed": observed, "since_us": 1_795_950_715_845_189}
+        return said | told | {"gpu": f"GPU-{number}"}
+
+    every = [*map(found, range(5)), found(5, "node-2"), found(6, observed="reset")]
+    weighbridge("contract", "add", file, "--config", store)
+    monkeypatch.setattr(status, "_findings", lambda *_: every)
+    lines = [one.strip() for one in weighbridge("status", "--config", store).output.splitlines()]
+    told = [one for one in lines if one.startswith(("at ", "GPU-", "and "))]
+    assert told == [
+        *("at 5 GPUs of node-1", "GPU-0", "GPU-1", "GPU-2", "GPU-3", "and 1 more"),
+        *("at node-2 GPU-5", "at node-1 GPU-6"),
+    ]
 
 
 def test_dashboards_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
