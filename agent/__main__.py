@@ -155,6 +155,8 @@ def _read_invite(invite: str) -> str:
     from weighbridge.wire.enrolment import INVITE_PREFIX
 
     if invite == "-":
+        if sys.stdin.isatty():
+            click.echo("the line that `weighbridge invite` printed:", err=True)
         return sys.stdin.readline()
     if invite.strip().startswith(INVITE_PREFIX):
         return invite

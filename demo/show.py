@@ -32,7 +32,9 @@ class Screen:
 
     def table(self, elapsed: float, rows: Iterable[Json]) -> None:
         """How every contract stands."""
-        self._console.print(contracts(f"after {elapsed:.0f} s", rows))
+        self._console.print(
+            contracts(f"after {elapsed:.0f} s, with the unit that stands worst", rows)
+        )
 
     def summary(self, outcomes: Sequence[Outcome], honest: Sequence[Json]) -> None:
         """Every fault, and whether it was found."""
@@ -52,21 +54,23 @@ def contracts(title: str, rows: Iterable[Json]) -> Table:
     table.add_column("contract")
     for count in ("contracted", "reporting", "healthy", "in use"):
         table.add_column(count, justify="right")
-    table.add_column("worst unit", justify="right")
+    for bound in ("at least", "at most"):
+        table.add_column(bound, justify="right")
     table.add_column("verdict")
     for row in rows:
         counts = [
             str(row["gpus"][name]) for name in ("contracted", "reporting", "healthy", "in_use")
         ]
-        ranges = "\n".join(map(_range, row["objectives"][:1]))
         verdict = Text(row["verdict"], style=STYLES[row["verdict"]])
-        table.add_row(row["contract"], *counts, ranges, verdict)
+        table.add_row(row["contract"], *counts, *_bounds(row["objectives"]), verdict)
     return table
 
 
-def _range(objective: Json) -> str:
-    """Low counts all that nobody saw against the provider, high for them."""
-    return " to ".join(dict.fromkeys(percent(objective[end]) for end in ("low", "high")))
+def _bounds(objectives: Sequence[Json]) -> list[str]:
+    """Of the unit that stands worst: with all that nobody saw counted against the provider, and for them."""
+    if not objectives:
+        return ["", ""]
+    return [percent(objectives[0][end]) for end in ("low", "high")]
 
 
 def _found(outcome: Outcome) -> Text:

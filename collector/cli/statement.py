@@ -15,7 +15,9 @@ from weighbridge.process.terminal import progress
 from weighbridge.settlement.statement import Statement
 
 period_option = click.option(
-    "--period", required=True, help="A month (2026-10), a year, or the first day of its own month."
+    "--period",
+    required=True,
+    help="A month (2026-10), a quarter (2026-Q4), a year, or the first day of its own month.",
 )
 as_of_option = click.option(
     "--as-of", help="As known at this instant, such as 2026-11-08T00:00:00Z. Default: now."
@@ -84,5 +86,7 @@ def print_document(document: Document, name: str, language: Language, output: Pa
         fail(error)
     if output is not None:
         output.write_bytes(body)
+    elif name == "pdf" and sys.stdout.isatty():
+        fail("a PDF is nothing for a terminal: name a file with -o")
     else:
         sys.stdout.buffer.write(body)

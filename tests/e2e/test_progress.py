@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
-from tests.e2e.stage import COLLECTOR, DEADLINE_S, environment
+from tests.e2e.stage import AGENT, COLLECTOR, DEADLINE_S, environment
 from tests.terminal import on_terminal
 
 ANSWER = b'{"detail": "lease: no such contract", "code": "not_found"}'
@@ -64,6 +65,14 @@ def test_a_statement_that_is_long_in_the_making_shows_that_it_goes_on() -> None:
             assert process.wait(DEADLINE_S) == 2
             terminal.reads("no such contract")
         assert "\r\x1b[Kweighbridge: " in terminal.written, "the line is gone before another comes"
+
+
+def test_whoever_is_to_paste_an_invite_is_told_so(tmp_path: Path) -> None:
+    words = [AGENT, "enroll", "-", "--state-directory", str(tmp_path)]
+    with on_terminal(words, environment()) as (terminal, process):
+        terminal.reads("the line that `weighbridge invite` printed:")
+        terminal.write("\n")
+        assert process.wait(DEADLINE_S) == 2
 
 
 def test_nothing_of_it_goes_into_a_pipe() -> None:
