@@ -6,7 +6,7 @@ It imports little, so that it answers at once.
 import io
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -17,6 +17,7 @@ from rich.text import Text
 
 from collector.cli.asking import Server, asks
 from collector.client import CollectorError, UnreachableError
+from collector.documents.alike import GPUS_NAMED, alike
 from collector.documents.spelling import percent, span, utc
 from weighbridge.process.terminal import watch
 from weighbridge.verdict import EXIT_CODES, Verdict, worst
@@ -33,11 +34,6 @@ STYLES = {
 PAGE = 1000
 WHOLE = frozenset({"", "severity", "finding"})
 """Columns that are not broken over lines."""
-
-SAID = ("severity", "code", "verdict", "node", "expected", "observed")
-"""What is the same of findings that are said together."""
-
-GPUS_NAMED = 4
 
 OLD_US = 15_000_000
 """A picture that is further behind the log's newest tick is old: six of the slowest ticks."""
@@ -247,16 +243,13 @@ def _found(name: str, found: list[Json]) -> Table:
     What is the same of several GPUs of a node is said once.
     """
     made = table("severity", "what is found", title=name)
-    alike: dict[tuple[str, ...], list[Json]] = {}
-    for row in _worst_first(found):
-        alike.setdefault(tuple(row[part] for part in SAID), []).append(row)
-    for rows in alike.values():
+    for rows in alike(_worst_first(found)):
         severity = rows[0]["severity"]
         made.add_row(Text(severity, STYLES[severity]), Text("\n".join(_told(rows))))
     return made
 
 
-def _told(rows: list[Json]) -> Iterator[str]:
+def _told(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What is found, where and since when first, what was promised and what is seen."""
     row, gpus = rows[0], [one["gpu"] for one in rows if one["gpu"]]
     where = " ".join(part for part in (row["node"], row["gpu"]) if part) or "the contract"

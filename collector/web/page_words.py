@@ -121,6 +121,8 @@ PAGE: Mapping[str, Word] = {
     "sentence": Word("{}.", "{}。"),
     "cannot_tell": Word("It cannot tell {}.", "无法判断：{}。"),
     "or_else": Word("Or: {}.", "也可能：{}。"),
+    "gpus_of_it": Word("{} GPUs", "{} 张 GPU"),
+    "more_of_it": Word("and {} more", "另有 {} 张"),
     "the_contract": Word("the contract", "合同本身"),
     "under_no_contract": Word("Under no contract.", "不属于任何合同。"),
     "clock_skew": Word("clock skew", "时钟偏差"),

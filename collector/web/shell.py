@@ -23,6 +23,7 @@ from markupsafe import Markup
 from collector.api.access import GATE
 from collector.api.routes import Handler
 from collector.api.sessions import CSRF_FIELD
+from collector.documents.alike import GPUS_NAMED, alike
 from collector.documents.spelling import local, percent, span
 from collector.documents.words import LANGUAGES, Language
 from collector.storage.store import StoreInfo
@@ -161,9 +162,10 @@ def environment() -> Environment:
     )
     made.filters |= {"percent": percent, "span": _span, "segment": segment, "tera": tera}
     made.filters |= {"time": _time, "both_times": _both_times, "said": _said, "reason": _reason}
-    made.filters |= {"called": _called}
+    made.filters |= {"called": _called, "alike": alike}
     made.filters |= {"refusal": _refusal, "instant": read_instant_us}
     made.globals |= {"marks": MARKS, "spoken": spoken, "say": _say, "name": _name, "csrf": _csrf}
+    made.globals["gpus_named"] = GPUS_NAMED
     return made
 
 

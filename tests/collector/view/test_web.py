@@ -131,6 +131,18 @@ async def test_a_finding_says_what_it_means_and_what_to_do(client: Client, fleet
         assert "card inconsistent" not in text, "a Chinese page names no finding in English"
 
 
+async def test_what_is_the_same_of_several_gpus_of_a_node_is_one_row(
+    client: Client, fleet: Any
+) -> None:
+    fleet.found = [finding("alpha", "a1", f"GPU-{number}", "gpu_lost") for number in range(6)]
+    fleet.found.append(finding("alpha", "a2", "GPU-9", "gpu_lost"))
+    text, _ = await read(client, "/contracts/alpha?lang=en")
+    (found,) = re.findall(r"a1 6 GPUs((?: GPU-\d)+) and 2 more", text)
+    assert found.split() == ["GPU-0", "GPU-1", "GPU-2", "GPU-3"]
+    assert text.count("what to do") == 2
+    assert "a2 GPU-9" in text
+
+
 async def test_a_finding_of_another_version_is_shown_without_advice(
     client: Client, fleet: Any
 ) -> None:
