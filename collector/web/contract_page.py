@@ -102,6 +102,7 @@ class ContractPage:
             "hours": [] if this is None else contract_summary.hours(this.statement),
             "told": None if this is None else this.brief,
             "things": things,
+            "settling": any(label not in briefs for label in listed),
             "claims": contract_periods.claims(briefs.values(), speak),
             **await asyncio.to_thread(_in_time, request, this, speak),
             "sides": contract_summary.answerable(version, found, things),

@@ -31,6 +31,9 @@ LEAST_MARGIN_US = 30 * 60 * 1_000_000
 """Before and after an outage: so long, or a quarter of its length."""
 
 
+BEING_SETTLED = "the period is being settled: load the page again in a moment"
+
+
 class OutagePage:
     """The handler over one fleet."""
 
@@ -50,6 +53,8 @@ class OutagePage:
         periods = contract_periods.begun(version, self._fleet.now_us)
         period = contract_periods.chosen(request, periods)
         told = await contract_periods.told(self._settled, name, period)
+        if period is not None and told is None:
+            raise Problem("overloaded", BEING_SETTLED, retry_after_seconds=5)
         found = None if told is None else contract_time.found_outage(told.statement, request.query)
         if told is None or found is None:
             raise Problem("not_found", "the statement of this period has no such outage")

@@ -12,6 +12,10 @@ CONTRACT: dict[str, Word] = {
         "The term has not begun: nothing is promised yet, and nothing is owed.",
         "合同期尚未开始：尚无承诺，也无应付款项。",
     ),
+    "still_settling": Word(
+        "Periods are being settled: what they are worth, and what is to be done of them, is not known yet.",
+        "部分结算期正在结算：其金额与待办事项尚未得出。",
+    ),
     "not_settled_yet": Word(
         "This period is being settled. The figures stand here when the page is loaded again; if they stay away, the"
         " collector's journal says why.",

@@ -24,7 +24,7 @@ FLEET: Mapping[str, Word] = {
     "window.day": Word("The last day", "最近一天"),
     "window.month": Word("The last 30 days", "最近 30 天"),
     "drawn_from_all": Word(
-        "Drawn from all {} reports of this time.", "据该时段全部 {} 份报告绘制。"
+        "Drawn from every report of this time: {}.", "据该时段全部 {} 份报告绘制。"
     ),
     "drawn_from": Word(
         "Drawn from {} reports of the log, one in about {}: what lies between is not shown. Grey: nothing was seen.",

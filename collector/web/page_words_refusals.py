@@ -53,6 +53,10 @@ SENTENCES: Sequence[Word] = (
     Word("there is no notice {} that this login may give", "本次登录不可发出通知 {}"),
     Word("{}: no period of this contract that has begun", "{}：本合同没有已开始的该结算周期"),
     Word("the statement of this period has no such outage", "该期结算单中没有该中断"),
+    Word(
+        "the period is being settled: load the page again in a moment",
+        "该期正在结算：请稍后重新载入本页",
+    ),
     Word("no provider is configured: log in by token", "未配置身份提供方：请使用令牌登录"),
     Word("Not Found", "没有该页面"),
     Word("Method Not Allowed", "该页面不支持此操作"),

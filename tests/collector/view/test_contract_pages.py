@@ -82,9 +82,11 @@ class Recorded:
 
 
 @asynccontextmanager
-async def pages_of(leased: Lease, readings: Any = None) -> AsyncIterator[Client]:
+async def pages_of(
+    leased: Lease, readings: Any = None, patience_s: float = 600
+) -> AsyncIterator[Client]:
     statements, fleet = leased.statements, leased.fleet
-    settled = Settled(statements, leased.settler, patience_s=600)
+    settled = Settled(statements, leased.settler, patience_s=patience_s)
     accounts = Accounts(statements, leased.settler, lambda: fleet.contracts)
     nothing: Any = None
     handover: Any = NoHandover()
@@ -142,6 +144,24 @@ async def test_the_same_in_chinese(leased: Lease, client: Client) -> None:
     assert f"就 2026-10 申请 {amount}" in text
     assert f"尚可申请 {amount}" in text
     assert "截止 2026-11-21 00:00:00 Asia/Shanghai" in text
+
+
+async def test_while_periods_are_settled_nobody_is_told_that_nothing_is_to_be_done(
+    leased: Lease,
+) -> None:
+    outage = f"{PAGE}/outage?period=2026-10&objective=x&unit=y&start=2026-10-02T00:00:00Z"
+    async with pages_of(leased, patience_s=0) as client:
+        text, _ = await read(client, PAGE)
+        assert text.count("Periods are being settled") == 2
+        assert "Nothing was earned" not in text
+        assert "Nothing: " not in text
+    async with pages_of(leased, patience_s=0) as client:
+        answer = await client.get(outage, headers={"Accept": "text/html"})
+        assert (answer.status, "is being settled" in await answer.text()) == (503, True)
+    async with pages_of(leased) as client:
+        assert "Periods are being settled" not in (await read(client, PAGE))[0]
+        answer = await client.get(outage, headers={"Accept": "text/html"})
+        assert (answer.status, "no such outage" in await answer.text()) == (404, True)
 
 
 async def test_without_a_period_the_one_under_way_is_shown(client: Client) -> None:
