@@ -112,11 +112,6 @@ def _said(context: Context, said: dict[str, str]) -> str:
 
 
 @pass_context
-def _span(context: Context, duration_us: int) -> str:
-    return span(duration_us, context["language"])
-
-
-@pass_context
 def _called(context: Context, code: str) -> str:
     return finding_name(code, context["language"])
 
