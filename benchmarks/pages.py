@@ -22,7 +22,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from benchmarks.exposition import machine
-from collector.api.access import VIEWER
+from collector.api.access import GATE, VIEWER, Gate
 from collector.api.routes import Viewer
 from collector.judging.live import LiveFleet
 from collector.judging.recent import RecentFleet
@@ -123,8 +123,13 @@ async def measured(store: Store, settler: SettlingProcess, runs: int) -> dict[st
     settled = Settled(statements, settler, patience_s=600)
     page = ContractPage(Shell(store.info, lambda: live.now_us), fleet, store.ledger, settled)
 
+    application = web.Application()
+    application[GATE] = Gate({}, open_on_loopback=True)
+
     async def shown(query: str = "") -> web.Response:
-        request = make_mocked_request("GET", f"/contracts/K1{query}", match_info={"contract": "K1"})
+        request = make_mocked_request(
+            "GET", f"/contracts/K1{query}", match_info={"contract": "K1"}, app=application
+        )
         request[VIEWER] = Viewer()
         return await page.contract(request)
 
