@@ -1,6 +1,7 @@
 """What a contract has once for a period is there once, though an amendment splits the period into parts."""
 
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -187,12 +188,13 @@ def test_an_hour_that_an_amendment_cuts_is_free_once(from_s: int, to_s: int, hou
     assert found.highest == f"{7 * hours}.00"
 
 
+CENT = Decimal("0.01")
 PRICED: Any = {"pricing": [{"unit": "gpu_hour", "price": "2.5"}]}
 
 
 @settings(max_examples=10, deadline=None)
 @given(ledgers(), st.integers(1, PERIOD.seconds - 1))
-def test_an_amendment_that_changes_nothing_changes_no_seconds_and_no_invoice(
+def test_an_amendment_that_changes_nothing_changes_no_seconds_and_rounds_one_fee_more(
     rows: list[Row], cut: int
 ) -> None:
     """Of outages; time that is held may be one outage in a month and two in its parts."""
@@ -210,4 +212,7 @@ def test_an_amendment_that_changes_nothing_changes_no_seconds_and_no_invoice(
         for part in cut_up.parts:
             together.update(part.units[unit].seconds)
         assert +together == +Counter(whole.parts[0].units[unit].seconds)
-    assert invoice_of(cut_up).sums["net"] == invoice_of(whole).sums["net"]
+    nets = [invoice_of(one).sums["net"].lowest for one in (whole, cut_up)]
+    assert nets[0] is not None
+    assert nets[1] is not None
+    assert abs(nets[0] - nets[1]) <= CENT
