@@ -1,9 +1,10 @@
 """What `/metrics` costs at 100,000 GPUs: each page's CPU, wall time and lines, and how long it holds the event loop.
 
-    python -m benchmarks.exposition [--gpus 100000] [--shards 200] [--json FILE]
+    python -m benchmarks.exposition [--gpus 100000] [--shards 200] [--each 125] [--json FILE]
 
-Every GPU answers every row of the catalogue that is exported, which no card does: the largest shards that there can be.
-Beside it stands what prometheus-client takes to write the same lines, in the same run.
+The states of the nodes are what the judge makes of reports, and counts are counted; each GPU answers all that a card
+can be asked for every few seconds. Beside it stands what prometheus-client takes to write the same lines, in the same
+run.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -24,8 +25,10 @@ from prometheus_client.metrics_core import Metric as ClientMetric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from collector.api.exposition import Exposition
+from benchmarks.living_fleet import fleet_fold, living_fleet
+from collector.api.exposition import REFRESH_US, Exposition
 from collector.judging.current_figures import Figures
+from collector.judging.recent import RecentFleet
 from weighbridge.catalogue.readings import READINGS, Kind, Scope, Tier
 from weighbridge.contract import Contract, load
 from weighbridge.judge.counts import Counts
@@ -72,8 +75,8 @@ class FleetAtRest:
     def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
         return self.assigned[contract]
 
-    def findings(self, contract: str | None = None) -> Sequence[Finding]:
-        del contract
+    def findings(self, contract: str | None = None, node: str | None = None) -> Sequence[Finding]:
+        del contract, node
         return ()
 
     def unwritten(self, contract: str) -> Sequence[Finding]:
@@ -83,6 +86,10 @@ class FleetAtRest:
     def counts(self, contract: str) -> Counts:
         whole = len(self.assigned[contract]) * GPUS_PER_NODE
         return Counts(whole, whole, whole, whole)
+
+    def counting(self, contract: str) -> Generator[None, None, Counts]:
+        yield
+        return self.counts(contract)
 
     def figured_us(self, _contract: str) -> int:
         return self.now_us
@@ -159,15 +166,15 @@ def _columns(uuids: list[str], tier: Tier) -> LatestSample:
 
 
 async def measure(render: Callable[[], Awaitable[str | None]]) -> dict[str, float]:
-    """One page: its wall and CPU seconds, its lines, and the longest that the event loop waited for it."""
+    """One page: its wall and CPU seconds, its lines, and the most CPU time for which it held the event loop."""
     longest, running = 0.0, True
 
     async def watch() -> None:
         nonlocal longest
-        last = time.perf_counter()
+        last = time.thread_time()
         while running:
             await asyncio.sleep(0)
-            now = time.perf_counter()
+            now = time.thread_time()
             longest, last = max(longest, now - last), now
 
     watching = asyncio.create_task(watch())
@@ -196,9 +203,9 @@ def client_library(text: str) -> float:
     return time.process_time() - cpu
 
 
-async def run(gpus: int, shards: int) -> dict[str, Any]:
-    resting = fleet(gpus)
-    pages = Exposition(resting, lambda: ())
+async def run(gpus: int, each: int, shards: int) -> dict[str, Any]:
+    fold = fleet_fold(gpus // GPUS_PER_NODE, each)
+    pages = Exposition(RecentFleet(living_fleet(fold)), lambda: ())
     first = await measure(lambda: _discover(pages))
     paths = await pages.paths()
     every = max((len(paths) - 1) // shards, 1)
@@ -206,8 +213,9 @@ async def run(gpus: int, shards: int) -> dict[str, Any]:
         await measure(lambda number=number: pages.shard(number))  # type: ignore[misc]
         for number in range(0, len(paths) - 1, every)
     ]
+    await pages.contracts()
     contracts = [await measure(pages.contracts) for _ in range(5)]
-    resting.now_us += 60_000_000
+    fold.watch.now_us += REFRESH_US
     discovery = await measure(lambda: _discover(pages))
     sample = await pages.shard(0)
     return {
@@ -279,10 +287,11 @@ def table(result: Mapping[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gpus", type=int, default=100_000)
+    parser.add_argument("--each", type=int, default=125, help="nodes to a contract")
     parser.add_argument("--shards", type=int, default=200, help="how many of them to measure")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    result = asyncio.run(run(options.gpus, options.shards)) | {"machine": machine()}
+    result = asyncio.run(run(options.gpus, options.each, options.shards)) | {"machine": machine()}
     print(table(result))
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -8,7 +8,7 @@ import asyncio
 import heapq
 import itertools
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict
 
 from aiohttp import web
@@ -146,7 +146,14 @@ class Api:
 
     async def contracts(self, request: web.Request) -> web.Response:
         part = page(request, self._visible(request))
-        return _list([status.contract(self._fleet, name) for name in part.items], part)
+        return _list([one async for one in self._contracts(part.items)], part)
+
+    async def _contracts(self, names: Sequence[str]) -> AsyncIterator[status.Json]:
+        """Those that are there when their turn comes; everything else gets its turn in between."""
+        for name in names:
+            if name in self._fleet.contracts:
+                yield status.contract(self._fleet, name)
+            await asyncio.sleep(0)
 
     async def contract(self, request: web.Request) -> web.Response:
         return web.json_response(status.document(self._fleet.contracts[self._named(request)]))

@@ -1,4 +1,4 @@
-"""State as Prometheus text, at scrape time: the contracts' page and shards of GPUs.
+"""State as Prometheus text, at scrape time: the contracts' page and shards of nodes and GPUs.
 
 Nothing is kept between scrapes but which GPU is on which shard. A page is rendered in slices that let the event loop
 run in between, so that a large fleet never holds it. The text format is written here rather than by prometheus-client,
@@ -6,7 +6,8 @@ which takes six times the CPU; a test holds both to the same families.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -15,8 +16,9 @@ from collector.api import status
 from collector.judging.live import Fleet
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import EXPORTED, ExportedReading, Metric
+from weighbridge.contract import Contract
 from weighbridge.judge.counts import unheard
-from weighbridge.judge.latest_readings import LatestReadings
+from weighbridge.judge.latest_readings import LatestDevice, LatestReadings
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import Attestation, NodeState, Proof
 from weighbridge.wire.driver_words import COUNTED, uncounted
@@ -26,20 +28,27 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_LINES = 8_000
 MAX_XIDS = 8
 MAX_CONTRACTS = 4
-GPUS_PER_SHARD = (MAX_LINES - 2 * len(metrics.GPU_METRICS)) // (
+MAX_LEASES = 32
+"""Contracts of one node."""
+
+MAX_ATTEMPTS = 96
+SHARD_METRICS = (*metrics.NODE_METRICS, *metrics.GPU_METRICS)
+GPUS_PER_SHARD = (MAX_LINES - 2 * len(SHARD_METRICS)) // (
     len(EXPORTED) + MAX_XIDS + MAX_CONTRACTS + len(metrics.CHALLENGE_METRICS) + 2
 )
-"""GPUs in one shard: an answer about so many cannot have more than MAX_LINES lines."""
+"""GPUs and nodes in one shard, a node being as many lines as a GPU at most: an answer about so many cannot have more
+than MAX_LINES lines."""
 
 SLICE = 8
 """Nodes or contracts that are written before the event loop gets its turn."""
 
 KEYS_SLICE = 1000
+NODES_SLICE = 256
 REFRESH_US = 10_000_000
 INFO_READINGS = ("name", "serial", "pci_bus_id", "vbios_version")
 
 Key = tuple[str, str]
-"""Node and device. The device is empty for the slots of a node that never showed a GPU."""
+"""Node and device. The device is empty for the node itself, and its slots that never showed a GPU."""
 
 Sample = tuple[Metric, Sequence[str], int | float]
 """A family, the values of its labels, and the value."""
@@ -86,6 +95,17 @@ def _head(metric: Metric) -> str:
     return f"# HELP {metric.name} {text}\n# TYPE {metric.name} {metric.type}\n"
 
 
+async def in_turns(steps: Generator[object, None, T]) -> T:
+    """What they come to; everything else gets its turn between them."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            result: T = ended.value
+            return result
+        await asyncio.sleep(0)
+
+
 async def _sliced(items: Iterable[T], size: int = SLICE) -> AsyncIterator[T]:
     for place, item in enumerate(list(items), start=1):
         yield item
@@ -118,14 +138,13 @@ class Exposition:
         for sample in self._own():
             families.add(*sample)
         families.add(metrics.TICK, (), self.fleet.now_us / 1e6)
-        async for contract in _sliced(self.fleet.contracts):
-            await self._contract(families, contract)
+        async for contract in _sliced(self.fleet.contracts, 1):
+            if contract in self.fleet.contracts:
+                await self._contract(families, contract)
         async for labels in _sliced(dict.fromkeys(map(_finding, self.fleet.findings()))):
             families.add(metrics.FINDING_ACTIVE, labels, 1)
         async for key, at_us in _sliced(self.fleet.noted().items(), KEYS_SLICE):
             families.add(metrics.FINDING_NOTED, key, at_us / 1e6)
-        async for node in _sliced(self.fleet.nodes.values()):
-            _node(families, node)
         return families.text() + generate_latest(self._registry).decode()
 
     async def shard(self, number: int) -> str | None:
@@ -134,9 +153,11 @@ class Exposition:
         keys = self._shards.keys(number)
         if keys is None:
             return None
-        families, disputed = Families(metrics.GPU_METRICS), status.disputes(self.fleet)
+        families = Families(SHARD_METRICS)
         async for node, own in _sliced(_by_node(keys).items()):
-            _gpus(families, status.judged_gpus(self.fleet, node, disputed), own, self._shards)
+            _gpus(families, status.judged_gpus(self.fleet, node), own, self._shards)
+            if (node, "") in own:
+                _node(families, node, self.fleet.nodes.get(node), self._shards)
         return families.text()
 
     async def paths(self) -> list[str]:
@@ -146,7 +167,7 @@ class Exposition:
 
     async def _contract(self, families: Families, contract: str) -> None:
         fleet = self.fleet
-        counts = fleet.counts(contract)
+        counts = await in_turns(fleet.counting(contract))
         for state in ("contracted", "reporting", "healthy", "in_use"):
             families.add(metrics.CONTRACT_GPUS, (contract, state), getattr(counts, state))
         for name, figure in fleet.figures(contract).items():
@@ -157,8 +178,6 @@ class Exposition:
             for state, value in figure.seconds.items():
                 families.add(metrics.CONTRACT_SECONDS, (contract, name, state), value)
         families.add(metrics.CONTRACT_FIGURED, (contract,), fleet.figured_us(contract) / 1e6)
-        async for node in _sliced(fleet.assignments(contract)):
-            families.add(metrics.CONTRACT_NODE_INFO, (contract, node), 1)
 
 
 def _by_node(keys: Iterable[Key]) -> dict[str, list[Key]]:
@@ -173,7 +192,11 @@ def _finding(finding: Finding) -> tuple[str, ...]:
     return (*subject, finding.code, finding.severity, finding.verdict)
 
 
-def _node(families: Families, state: NodeState) -> None:
+def _node(families: Families, node: str, state: NodeState | None, shards: "Shards") -> None:
+    for contract in shards.contracts((node, ""))[:MAX_LEASES]:
+        families.add(metrics.CONTRACT_NODE_INFO, (contract, node), 1)
+    if state is None:
+        return
     newest = state.newest
     if state.last_received_us is not None:
         families.add(metrics.NODE_LAST_REPORT, (state.node,), state.last_received_us / 1e6)
@@ -183,7 +206,7 @@ def _node(families: Families, state: NodeState) -> None:
     families.add(metrics.NODE_INFO, (state.node, state.agent_version, boot), 1)
     if state.view.enumerated:
         _driver(families, state.node, state.view.driver)
-    for (contract, verdict, reason), count in sorted(state.attempts.items()):
+    for (contract, verdict, reason), count in sorted(state.attempts.items())[:MAX_ATTEMPTS]:
         labels = (contract, state.node, verdict, reason)
         families.add(metrics.CHALLENGE_ATTEMPTS, labels, count)
     if state.exchange_ns:
@@ -203,7 +226,9 @@ def _gpus(
     """All samples of some GPUs of one node. Of a silent node only who they are and that their state is unknown."""
     node = next(iter(judged.observers), None)
     for key in keys:
-        for contract in shards.contracts(key):
+        if not shards.slots(key):
+            continue
+        for contract in shards.contracts(key)[:MAX_CONTRACTS]:
             families.add(metrics.GPU_CONTRACT_INFO, (*key, contract), 1)
         families.add(metrics.GPU_STATE, (*key, judged.state(key[1])), shards.slots(key))
         if node is not None:
@@ -293,6 +318,33 @@ def _xids(families: Families, key: Key, view: LatestReadings) -> None:
         families.add(metrics.GPU_XID_ERRORS, (*key, str(xid)), count)
 
 
+Leases = list[tuple[str, Contract, frozenset[str] | None]]
+"""The contracts that a node is assigned to, by name and in force, with which of its devices; None: all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A node on the shards: what it showed and to whom it is leased then, the contracts of each of its keys, and how
+    many slots never showed a GPU."""
+
+    shown: Mapping[str, LatestDevice] | None
+    leases: Leases
+    contracts: Mapping[Key, Sequence[str]]
+    vacant: int
+
+
+def _seat(node: str, state: NodeState | None, leases: Leases) -> Seat:
+    shown = None if state is None else state.view.devices
+    contracts: dict[Key, list[str]] = {(node, uuid): [] for uuid in ("", *(shown or ()))}
+    vacant = 0
+    for contract, version, devices in leases:
+        uuids = status.assigned_gpus(version, state, devices)
+        for uuid in dict.fromkeys((*uuids, "")):
+            contracts.setdefault((node, uuid), []).append(contract)
+        vacant = max(vacant, uuids.count(""))
+    return Seat(shown, leases, contracts, vacant)
+
+
 class Shards:
     """Which GPU is on which shard. It stays there while the collector runs; a new one goes where there is room."""
 
@@ -302,8 +354,7 @@ class Shards:
         self._shard_of: dict[Key, int] = {}
         self._shards: list[dict[Key, None]] = []
         self._room = 0
-        self._contracts: Mapping[Key, list[str]] = {}
-        self._slots: dict[Key, int] = {}
+        self._seats: Mapping[str, Seat] = {}
 
     def __len__(self) -> int:
         return len(self._shards)
@@ -313,12 +364,14 @@ class Shards:
         return list(self._shards[number]) if 0 <= number < len(self._shards) else None
 
     def contracts(self, key: Key) -> Sequence[str]:
-        """The contracts that the GPU is assigned to, at most MAX_CONTRACTS."""
-        return self._contracts.get(key, ())[:MAX_CONTRACTS]
+        """The contracts that the GPU is assigned to; with an empty device, those of the node."""
+        seat = self._seats.get(key[0])
+        return () if seat is None else seat.contracts.get(key, ())
 
     def slots(self, key: Key) -> int:
         """1, or for an empty device how many slots of the node never showed a GPU."""
-        return self._slots.get(key, 1)
+        seat = self._seats.get(key[0])
+        return 1 if key[1] else 0 if seat is None else seat.vacant
 
     async def refresh(self, fleet: Fleet) -> None:
         """Look for new and departed GPUs, at most every REFRESH_US of the collector's clock."""
@@ -328,33 +381,47 @@ class Shards:
                 self._refreshed_us = fleet.now_us
                 await self._place(await self._look(fleet))
 
-    async def _look(self, fleet: Fleet) -> Mapping[Key, list[str]]:
-        """Every GPU that is shown or assigned, with the contracts that it is assigned to."""
-        found: dict[Key, list[str]] = {}
-        vacant: dict[Key, int] = {}
-        async for state in _sliced(fleet.nodes.values()):
-            found.update({(state.node, uuid): [] for uuid in state.view.devices})
-        for contract in list(fleet.contracts):
-            version = fleet.contracts[contract]
-            async for name, devices in _sliced(fleet.assignments(contract).items()):
-                uuids = status.assigned_gpus(version, fleet.nodes.get(name), devices)
-                for uuid in dict.fromkeys(uuids):
-                    found.setdefault((name, uuid), []).append(contract)
-                vacant[name, ""] = max(vacant.get((name, ""), 0), uuids.count(""))
-        self._slots = vacant
+    async def _look(self, fleet: Fleet) -> Mapping[str, Seat]:
+        """Every node that was heard or is assigned, with what decides which series it has. Where that is what it was,
+        what was made of it stands."""
+        leases: dict[str, Leases] = {}
+        for name in list(fleet.contracts):
+            version = fleet.contracts.get(name)
+            async for node, devices in _sliced(fleet.assignments(name).items(), NODES_SLICE):
+                if version is not None:
+                    leases.setdefault(node, []).append((name, version, devices))
+        found: dict[str, Seat] = {}
+        async for node in _sliced(dict.fromkeys((*fleet.nodes, *leases)), NODES_SLICE):
+            known, state = self._seats.get(node), fleet.nodes.get(node)
+            shown, leased = None if state is None else state.view.devices, leases.get(node, [])
+            if known is not None and known.shown is shown and known.leases == leased:
+                found[node] = known
+            else:
+                found[node] = _seat(node, state, leased)
         return found
 
-    async def _place(self, found: Mapping[Key, list[str]]) -> None:
-        async for key in _sliced(self._shard_of, KEYS_SLICE):
-            if key not in found:
-                number = self._shard_of.pop(key)
-                del self._shards[number][key]
-                self._room = min(self._room, number)
-        async for key in _sliced(found, KEYS_SLICE):
-            if key not in self._shard_of:
-                self._shard_of[key] = self._with_room()
-                self._shards[self._shard_of[key]][key] = None
-        self._contracts = found
+    async def _place(self, found: Mapping[str, Seat]) -> None:
+        """Only what is other than it was is touched."""
+        before, self._seats = self._seats, found
+        async for node in _sliced(before, NODES_SLICE):
+            if found.get(node) is not before[node]:
+                kept = found[node].contracts if node in found else {}
+                for key in before[node].contracts.keys() - kept.keys():
+                    self._leave(key)
+        async for node in _sliced(found, NODES_SLICE):
+            if found[node] is not before.get(node):
+                for key in found[node].contracts:
+                    self._enter(key)
+
+    def _leave(self, key: Key) -> None:
+        number = self._shard_of.pop(key)
+        del self._shards[number][key]
+        self._room = min(self._room, number)
+
+    def _enter(self, key: Key) -> None:
+        if key not in self._shard_of:
+            self._shard_of[key] = self._with_room()
+            self._shards[self._shard_of[key]][key] = None
 
     def _with_room(self) -> int:
         """The first shard with room; there is none before `_room`."""

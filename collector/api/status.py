@@ -5,7 +5,7 @@ Times are integer microseconds of UTC, shares are exact fractions as text (`719/
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -33,9 +33,6 @@ from weighbridge.wire.driver_words import uncounted, uncounted_in_words
 from weighbridge.wire.report import Reason
 
 Json = dict[str, Any]
-Disputed = Callable[[str], Collection[tuple[str, str]]]
-"""The nodes and devices of a contract that another place shows too."""
-
 SLICE = 64
 """GPUs that are told of before the event loop gets its turn."""
 
@@ -204,14 +201,12 @@ def slots(version: Contract) -> int:
     return min(resource.per_node for resource in version.resources)
 
 
-def assigned_node(
-    fleet: Fleet, contract_name: str, node_name: str, disputed: Disputed | None = None
-) -> Json:
+def assigned_node(fleet: Fleet, contract_name: str, node_name: str) -> Json:
     """A node as one contract sees it: when it was heard, and its assigned GPUs alone."""
     node = fleet.nodes.get(node_name)
     devices = fleet.assignments(contract_name)[node_name]
     uuids = assigned_gpus(fleet.contracts[contract_name], node, devices)
-    judged = judged_gpus(fleet, node_name, disputed)
+    judged = judged_gpus(fleet, node_name)
     known = [gpu(fleet, node_name, uuid, judged) for uuid in uuids if uuid]
     vacant = uuids.count("")
     if vacant:
@@ -221,10 +216,10 @@ def assigned_node(
 
 async def assigned_nodes(fleet: Fleet, contract_name: str, names: Sequence[str]) -> list[Json]:
     """These nodes, those that are assigned by the time their turn comes; everything else gets its turn in between."""
-    found, disputed = [], disputes(fleet)
+    found = []
     for name in names:
         if name in fleet.assignments(contract_name):
-            found.append(assigned_node(fleet, contract_name, name, disputed))
+            found.append(assigned_node(fleet, contract_name, name))
         await asyncio.sleep(0)
     return found
 
@@ -237,21 +232,16 @@ def gpu(fleet: Fleet, node_name: str, uuid: str, judged: JudgedGpus) -> Json:
     return {"gpu": uuid, "state": judged.state(uuid), "name": name}
 
 
-def disputes(fleet: Fleet) -> Disputed:
-    """Of each contract, looked for once: for who asks of many nodes."""
-    return cache(lambda contract: contested(fleet.findings(contract)))
-
-
-def judged_gpus(fleet: Fleet, node_name: str, disputed: Disputed | None = None) -> JudgedGpus:
+def judged_gpus(fleet: Fleet, node_name: str) -> JudgedGpus:
     """How the GPUs of a node are judged now, for who asks of many of them."""
-    disputed = disputes(fleet) if disputed is None else disputed
     observers, now_us = fleet.observers(node_name), fleet.now_us
     slots: dict[str, dict[str, State]] = {}
     for chain in (observer.newest for observer in observers):
         for name, track in () if chain is None else chain.tracks.items():
             slots.setdefault(name, {}).update(dict.fromkeys(track.slots, State.UNKNOWN))
     for name, filled in slots.items():
-        filled.update(states_now(name, observers, disputed(name), now_us))
+        disputed = contested(fleet.findings(name, node_name))
+        filled.update(states_now(name, observers, disputed, now_us))
     return JudgedGpus(observers, contradicted(observers), list(slots.values()))
 
 
@@ -319,11 +309,8 @@ async def visible_node(fleet: Fleet, viewer: Viewer, name: str) -> Json | None:
     uuids = set().union(*contracts.values())
     if viewer.contracts is None and state is not None:
         uuids |= state.view.devices.keys()
-    found = [
-        row
-        for row in findings(fleet, viewer)
-        if row.node == name and (row.contract in contracts or not row.contract)
-    ]
+    owners = (*contracts, "") if viewer.contracts is None else contracts
+    found = [row for owner in owners for row in fleet.findings(owner, name)]
     return _node_line(state, name) | {
         "contracts": list(contracts),
         "findings": [finding(row) for row in worst_first(found)],

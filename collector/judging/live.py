@@ -1,35 +1,37 @@
 """What has been judged of the log, live: pages, metrics, statements and challenges read it in memory."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from collector.judging.current_figures import Current, Figures
 from weighbridge.contract import Contract, Resource
 from weighbridge.judge import reach_lines
-from weighbridge.judge.assignments import AssignmentError
-from weighbridge.judge.counts import Counts, counts
+from weighbridge.judge.assignments import AssignmentError, Assignments, in_force
+from weighbridge.judge.counts import Counts, counting
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import Finding, Row, Use
 from weighbridge.judge.node_state import AwaitedTelemetry, NodeState
 from weighbridge.judge.track import open_rows, reached
-from weighbridge.log.entries import ContractAdded, JudgedBy, Reached
+from weighbridge.log.entries import Assignment, ContractAdded, JudgedBy, Reached
 from weighbridge.settlement.judge_versions import Judges
+from weighbridge.steps import drained
 
 FindingKey = tuple[str, str, str, str, int]
 
 
 @dataclass(slots=True)
 class Judgement:
-    """What has been judged so far; `LedgerWriter` alone changes it. `rows`, `findings`, `uses`: those that the ledger
-    does not have yet, oldest first. `noted`: when something of an instant was last found, by contract, node and code.
+    """What has been judged so far; `LedgerWriter` alone changes it. `open`: findings by contract, node and key. `rows`,
+    `findings`, `uses`: those that the ledger does not have yet, oldest first. `noted`: when something of an instant was
+    last found, by contract, node and code.
     """
 
     folds: FleetFold
     figures: Current
     judges: Judges
-    open: dict[str, dict[FindingKey, Finding]] = field(default_factory=dict)
+    open: dict[str, dict[str, dict[FindingKey, Finding]]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
@@ -65,8 +67,8 @@ class Fleet(Protocol):
         """The devices that are assigned to a contract, by node; None: all of the node's GPUs."""
         ...
 
-    def findings(self, contract: str | None = None) -> Sequence[Finding]:
-        """Open findings, of one contract or of all."""
+    def findings(self, contract: str | None = None, node: str | None = None) -> Sequence[Finding]:
+        """Open findings, of one contract or of all, and of one node or of all."""
         ...
 
     def unwritten(self, contract: str) -> Sequence[Finding]:
@@ -78,6 +80,10 @@ class Fleet(Protocol):
         ...
 
     def counts(self, contract: str) -> Counts: ...
+
+    def counting(self, contract: str) -> Generator[None, None, Counts]:
+        """The same in small steps, each of the instant at which it is taken."""
+        ...
 
     def figures(self, contract: str) -> Figures:
         """Of its objectives in their periods under way."""
@@ -112,6 +118,43 @@ class WorkedFleet(Fleet, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class InForce(Mapping[str, Contract]):
+    """The version of every contract that is in force at an instant: looked for when it is asked for."""
+
+    assignments: Assignments
+    now_us: int
+
+    def __getitem__(self, contract: str) -> Contract:
+        versions = self.assignments.versions(contract)
+        if not versions:
+            raise KeyError(contract)
+        return in_force(versions, self.now_us).contract
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.assignments.names())
+
+    def __len__(self) -> int:
+        return len(self.assignments.names())
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned(Mapping[str, frozenset[str] | None]):
+    """The devices of each node that is assigned to a contract, told when they are asked for."""
+
+    nodes: Mapping[str, Assignment]
+
+    def __getitem__(self, node: str) -> frozenset[str] | None:
+        devices = self.nodes[node].devices
+        return None if devices is None else frozenset(devices)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self.nodes))
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+
 class LiveFleet:
     """The `Fleet` of a judgement, and what statements, handovers and challenges read of it."""
 
@@ -131,7 +174,7 @@ class LiveFleet:
     def resources(self, contract: str) -> Iterator[tuple[str, Resource]]:
         """The nodes of a contract whose line items are known, with these."""
         assignments = self._folds.assignments
-        for node, assignment in assignments.nodes(contract).items():
+        for node, assignment in list(assignments.nodes(contract).items()):
             with contextlib.suppress(AssignmentError):
                 yield node, assignments.resource(contract, assignment.resource)
 
@@ -152,8 +195,7 @@ class LiveFleet:
 
     @property
     def contracts(self) -> Mapping[str, Contract]:
-        versions = self._folds.assignments.contracts(self.now_us)
-        return {name: version.contract for name, version in versions.items()}
+        return InForce(self._folds.assignments, self.now_us)
 
     @property
     def nodes(self) -> Mapping[str, NodeState]:
@@ -171,15 +213,17 @@ class LiveFleet:
         return self._folds.assignments.withdrawal(contract, reason, self.now_us)
 
     def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
-        return {
-            node: None if assignment.devices is None else frozenset(assignment.devices)
-            for node, assignment in self._folds.assignments.nodes(contract).items()
-        }
+        return Assigned(self._folds.assignments.nodes(contract))
 
-    def findings(self, contract: str | None = None) -> Sequence[Finding]:
-        if contract is not None:
-            return list(self._judged.open.get(contract, {}).values())
-        return [finding for found in self._judged.open.values() for finding in found.values()]
+    def findings(self, contract: str | None = None, node: str | None = None) -> Sequence[Finding]:
+        every = self._judged.open
+        by_node = every.values() if contract is None else [every.get(contract, {})]
+        found = (
+            one
+            for nodes in by_node
+            for one in (nodes.values() if node is None else [nodes.get(node, {})])
+        )
+        return [finding for some in found for finding in some.values()]
 
     def unwritten(self, contract: str) -> Sequence[Finding]:
         return [finding for finding in self._judged.findings if finding.contract == contract]
@@ -223,8 +267,12 @@ class LiveFleet:
         return [row for row in found if row.contract == contract]
 
     def counts(self, contract: str) -> Counts:
-        assigned = map(self._folds.observers, self._folds.assignments.nodes(contract))
-        return counts(self.contracts[contract], assigned, self.findings(contract), self.now_us)
+        return drained(self.counting(contract))
+
+    def counting(self, contract: str) -> Generator[None, None, Counts]:
+        assigned = map(self._folds.observers, list(self._folds.assignments.nodes(contract)))
+        version, now_us = self.contracts[contract], self.now_us
+        return counting(version, assigned, self.findings(contract), now_us)
 
     def figures(self, contract: str) -> Figures:
         return self.prepared(contract)()

@@ -9,7 +9,7 @@ shown meanwhile, with when they were made.
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -54,6 +54,7 @@ class RecentFleet:
         self._coming: dict[str, Future[Worked]] = {}
         self._reading: dict[str, Future[None]] = {}
         self._apart = ThreadPoolExecutor(1, thread_name_prefix="figures")
+        self._spent, self._spent_us, self._gpus = 0, -1, 0
 
     @property
     def now_us(self) -> int:
@@ -73,8 +74,8 @@ class RecentFleet:
     def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
         return self._fleet.assignments(contract)
 
-    def findings(self, contract: str | None = None) -> Sequence[Finding]:
-        return self._fleet.findings(contract)
+    def findings(self, contract: str | None = None, node: str | None = None) -> Sequence[Finding]:
+        return self._fleet.findings(contract, node)
 
     def noted(self) -> Mapping[tuple[str, str, str], int]:
         return self._fleet.noted()
@@ -84,6 +85,9 @@ class RecentFleet:
 
     def counts(self, contract: str) -> Counts:
         return self._fleet.counts(contract)
+
+    def counting(self, contract: str) -> Generator[None, None, Counts]:
+        return self._fleet.counting(contract)
 
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
         return self._fleet.open_rows(contract, node)
@@ -98,14 +102,16 @@ class RecentFleet:
         fleet = self._fleet
         self._take_in(contract)
         known, now_us = self._kept.get(contract), fleet.now_us
+        spent = self._spent_at(now_us)
         version = fleet.contracts[contract]
         if known is None or known.version is not version:
             known = self._kept[contract] = Worked(version, 0, _unknown(version))
         elif self._holds(known, now_us):
             return known
-        if not self._at_hand(contract):
+        if spent >= AT_ONCE_ROWS or not self._at_hand(contract):
             return known
         weight = self._weight(contract)
+        self._spent += _gpus(version) + (weight if weight <= AT_ONCE_ROWS else 0)
         if weight <= AT_ONCE_ROWS:
             found = self._attempted(contract, version, lambda: fleet.figures(contract))
             known = self._kept[contract] = Worked(version, now_us, found)
@@ -176,14 +182,19 @@ class RecentFleet:
         if self._monotonic_s() < known.rests_until_s:
             return True
         age_us = now_us - known.worked_out_us
-        return age_us == 0 or age_us < PATIENCE_US_PER_GPU * self._gpus()
+        return age_us == 0 or age_us < PATIENCE_US_PER_GPU * self._gpus
 
-    def _gpus(self) -> int:
-        return sum(
-            resource.nodes * resource.per_node
-            for version in self._fleet.contracts.values()
-            for resource in version.resources
-        )
+    def _spent_at(self, now_us: int) -> int:
+        """How many rows and GPUs were gone through for figures at this tick. What is due beyond AT_ONCE_ROWS waits for
+        another: nobody who asks for all contracts waits for the figures of all."""
+        if self._spent_us != now_us:
+            self._spent, self._spent_us = 0, now_us
+            self._gpus = sum(map(_gpus, self._fleet.contracts.values()))
+        return self._spent
+
+
+def _gpus(version: Contract) -> int:
+    return sum(resource.nodes * resource.per_node for resource in version.resources)
 
 
 def _unknown(version: Contract) -> Figures:

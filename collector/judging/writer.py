@@ -216,11 +216,14 @@ class LedgerWriter:
                 self._keep(change)
 
     def _keep(self, finding: Finding) -> None:
-        found = self.judgement.open.setdefault(finding.contract, {})
+        nodes = self.judgement.open.setdefault(finding.contract, {})
+        found = nodes.setdefault(finding.node, {})
         if finding.until_us is None:
             found[finding.key] = finding
         else:
             found.pop(finding.key, None)
+        if not found:
+            del nodes[finding.node]
         if finding.until_us == finding.since_us:
             key = (finding.contract, finding.node, finding.code)
             self.judgement.noted[key] = finding.since_us

@@ -392,9 +392,14 @@ CONTRACT_METRICS: tuple[Metric, ...] = (
     CONTRACT_CLAIM_DEADLINE,
     CONTRACT_REPAIR,
     CONTRACT_MAINTENANCE,
-    CONTRACT_NODE_INFO,
     FINDING_ACTIVE,
     FINDING_NOTED,
+    TICK,
+)
+"""Exported on `/metrics`."""
+
+NODE_METRICS: tuple[Metric, ...] = (
+    CONTRACT_NODE_INFO,
     NODE_LAST_REPORT,
     NODE_CLOCK_SKEW,
     NODE_INFO,
@@ -402,9 +407,8 @@ CONTRACT_METRICS: tuple[Metric, ...] = (
     NODE_GPUS,
     CHALLENGE_ATTEMPTS,
     CHALLENGE_EXCHANGE,
-    TICK,
 )
-"""Exported on `/metrics`."""
+"""Exported of each node on one of the shards `/metrics/gpus/N`."""
 
 CHALLENGE_METRICS: tuple[Metric, ...] = (
     CHALLENGE_RESULT,
@@ -448,19 +452,26 @@ COLLECTOR_METRICS: tuple[Metric, ...] = (
 )
 """The collector about itself, on `/metrics`."""
 
-METRICS: tuple[Metric, ...] = (*CONTRACT_METRICS, *COLLECTOR_METRICS, *GPU_METRICS)
+METRICS: tuple[Metric, ...] = (
+    *CONTRACT_METRICS,
+    *COLLECTOR_METRICS,
+    *NODE_METRICS,
+    *GPU_METRICS,
+)
 
 
 def document() -> str:
     """The text of `docs/metrics.md`."""
     sections = (
-        ("Contracts and nodes", "On `/metrics`, always.", CONTRACT_METRICS),
+        ("Contracts", "On `/metrics`, always.", CONTRACT_METRICS),
         ("The collector", "On `/metrics`.", COLLECTOR_METRICS),
-        ("GPUs", "On the shards that `/v1/sd/prometheus` lists, `/metrics/gpus/N`.", GPU_METRICS),
+        ("Nodes", f"{_SHARDS} Those of a node are on one of them.", NODE_METRICS),
+        ("GPUs", _SHARDS, GPU_METRICS),
     )
     return _INTRODUCTION + "".join(_section(*section) for section in sections)
 
 
+_SHARDS = "On the shards that `/v1/sd/prometheus` lists, `/metrics/gpus/N`."
 _INTRODUCTION = """# Metrics
 
 Every name below is declared in `weighbridge/catalogue/metrics.py`, and this page is generated from it

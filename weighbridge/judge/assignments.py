@@ -6,6 +6,7 @@ amendment never takes effect before it was added, so no interval is judged by te
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from weighbridge.contract import Contract, Resource, load, loaded
 from weighbridge.contract.condition import REACHABLE, asks_for
@@ -156,9 +157,14 @@ class Assignments:
         """The version of every contract that is in force; its first where none is yet, its last after the term."""
         return {name: in_force(versions, now_us) for name, versions in self._versions.items()}
 
-    def nodes(self, contract: str) -> dict[str, Assignment]:
-        """The assignments of one contract by node, in the order in which the nodes were first assigned."""
-        return dict(self._nodes.get(contract, {}))
+    def names(self) -> list[str]:
+        """Those of `contracts`, without looking at any."""
+        return list(self._versions)
+
+    def nodes(self, contract: str) -> Mapping[str, Assignment]:
+        """The assignments of one contract by node, in the order in which the nodes were first assigned, as they are
+        whenever it is read."""
+        return MappingProxyType(self._nodes.get(contract, {}))
 
     def leased(self, contract: str, node: str, at_us: int) -> Sequence[Resource] | None:
         """The line item that a node is assigned to, as it was agreed on at an instant; all, of one that is not; None of

@@ -1,6 +1,6 @@
 """A contract's GPUs at an instant: the four counts (contracted, reporting, healthy, in use), and the state of each."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,12 +14,18 @@ from weighbridge.judge.ledger import (
     State,
     StateSpan,
 )
-from weighbridge.judge.node_state import NodeState
+from weighbridge.judge.node_state import NodeState, Track
 from weighbridge.judge.registry import DUPLICATE
 from weighbridge.judge.track import answering, shown
 from weighbridge.judge.two_sides import DOUBTS, SEEN, Shown, line_of_slot, matched
-from weighbridge.judge.usage import in_use
+from weighbridge.judge.usage import LOADS, in_use
 from weighbridge.wire.report import DeviceState
+
+UP = State.UP
+"""A global is read faster than a member, at each slot of each node."""
+
+STEP_NODES = 64
+"""So many are counted at a time: a few milliseconds, whatever they show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +51,63 @@ class _Seen(NamedTuple):
     cause: str
 
 
-def counts(
+def counting(
     contract: Contract,
-    nodes: Iterable[Iterable[NodeState]],
+    nodes: Iterable[Sequence[NodeState]],
     findings: Iterable[Finding],
     now_us: int,
-) -> Counts:
-    """`nodes`: of each that is assigned to the contract, its observers; `findings`: of the contract, open."""
-    disputed = contested(findings)
+) -> Generator[None, None, Counts]:
+    """In steps. `nodes`: of each that is assigned to the contract, its observers; `findings`: of the contract, open."""
+    disputed, name = contested(findings), contract.contract_id
+    doubted = {node for node, _ in disputed}
     contracted = sum(resource.nodes * resource.per_node for resource in contract.resources)
     reporting = healthy = working = 0
-    for observers in nodes:
-        for slot in _slots(contract.contract_id, observers, now_us):
-            answering_now = [one for one in slot if one.answers]
-            reporting += bool(answering_now)
-            healthy += _state(slot, disputed, now_us) is State.UP
-            working += any(in_use(one.observer.view, one.device) for one in answering_now)
+    for number, observers in enumerate(nodes, start=1):
+        one = _at_a_glance(name, observers, doubted, now_us)
+        if one is None:
+            one = _one_by_one(name, observers, disputed, now_us)
+        reporting += one[0]
+        healthy += one[1]
+        working += one[2]
+        if number % STEP_NODES == 0:
+            yield
     return Counts(contracted, reporting, healthy, working)
+
+
+def _at_a_glance(
+    contract: str, observers: Sequence[NodeState], doubted: Collection[str], now_us: int
+) -> tuple[int, int, int] | None:
+    """Reporting, healthy and in use of a node of which one agent tells that all its slots answer and are up; None of
+    any other. How many are in use was counted with its newest sample."""
+    if len(observers) != 1 or observers[0].node in doubted or observers[0].shared is not None:
+        return None
+    chain = observers[0].newest
+    track = None if chain is None else _live(contract, observers[0], now_us)
+    if chain is None or track is None:
+        return 0, 0, 0
+    load = track.meter.load
+    if load is None or track.meter.slots != track.slots or not chain.pending.isdisjoint(LOADS):
+        return None
+    for segment in track.segments:
+        if segment.cause or segment.state is not UP:
+            return None
+    return load[0], len(track.segments), load[2]
+
+
+def _one_by_one(
+    contract: str,
+    observers: Sequence[NodeState],
+    disputed: Collection[tuple[str, str]],
+    now_us: int,
+) -> tuple[int, int, int]:
+    """The same of any node, slot by slot."""
+    reporting = healthy = working = 0
+    for slot in _slots(contract, observers, now_us):
+        answering_now = [one for one in slot if one.answers]
+        reporting += bool(answering_now)
+        healthy += _state(slot, disputed, now_us) is State.UP
+        working += any(in_use(one.observer.view, one.device) for one in answering_now)
+    return reporting, healthy, working
 
 
 def states_now(
@@ -116,15 +162,21 @@ def _state(slot: list[_Seen], elsewhere: Collection[tuple[str, str]], now_us: in
 
 def _present(contract: str, node: NodeState, now_us: int) -> Iterator[tuple[int, _Seen]]:
     """The contract's slots of a node that was sampled within max_gap."""
-    chain = node.newest
-    track = None if chain is None else chain.tracks.get(contract)
-    if track is None or node.last_sample_us is None or unheard(node):
-        return
-    if now_us - node.last_sample_us > node.patience_us:
+    track = _live(contract, node, now_us)
+    if track is None:
         return
     told = zip(track.slots, answering(track), track.segments, strict=True)
     for slot, (device, answers, segment) in enumerate(told):
         yield slot, _Seen(node, device, bool(answers), shown(segment), segment.cause)
+
+
+def _live(contract: str, node: NodeState, now_us: int) -> Track | None:
+    """The contract's slots of a node that was sampled within max_gap."""
+    chain = node.newest
+    track = None if chain is None else chain.tracks.get(contract)
+    if track is None or node.last_sample_us is None or unheard(node):
+        return None
+    return None if now_us - node.last_sample_us > node.patience_us else track
 
 
 def unheard(node: NodeState) -> bool:

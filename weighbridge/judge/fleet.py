@@ -7,6 +7,7 @@ import heapq
 import itertools
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from weighbridge.challenge import record
 from weighbridge.challenge.record import (
@@ -142,6 +143,7 @@ class FleetFold:
     credit: LogCredit = field(default_factory=LogCredit)
     reach: Reachability = field(default_factory=Reachability)
     chips: Chips = field(default_factory=Chips)
+    _nodes: dict[str, NodeState] = field(default_factory=dict)
     _speakers: dict[str, tuple[str, str]] = field(default_factory=dict)
     _deadlines: list[tuple[int, str]] = field(default_factory=list)
     _waiting: set[str] = field(default_factory=set)
@@ -263,10 +265,14 @@ class FleetFold:
     @property
     def nodes(self) -> Mapping[str, NodeState]:
         """One state per node: its provider's observer, or else its lessee's."""
-        lessees = {state.node: state for state in self.states.values() if state.side == "lessee"}
-        return lessees | {
-            state.node: state for state in self.states.values() if state.side == "provider"
-        }
+        return MappingProxyType(self._nodes)
+
+    def _hold(self, name: str, state: NodeState) -> NodeState:
+        """The observer is in this state from now on."""
+        self.states[name] = state
+        if state.side == "provider" or (state.side == "lessee" and state.node not in self.states):
+            self._nodes[state.node] = state
+        return state
 
     def observers(self, node: str) -> list[NodeState]:
         """The states of a node, one for each side whose agent has spoken of it."""
@@ -303,7 +309,7 @@ class FleetFold:
         missed = list(self._missed(remembered))
         for name, data in snapshots.items():
             if name.startswith(NODE):
-                self.states[name.removeprefix(NODE)] = restore(data, NodeState)
+                self._hold(name.removeprefix(NODE), restore(data, NodeState))
         if REGISTRY in snapshots:
             self.registry = restore(snapshots[REGISTRY], Registry)
         if WATCH in snapshots:
@@ -350,7 +356,8 @@ class FleetFold:
         """Go on with an observer as `alone` has it, which was given all that was folded here, and said `judged`."""
         before = self.states[name]
         laid = list(quarantine.lay(before, self._promises(before), self.watch.now_us))
-        after = self.states[name] = alone.states.get(name, NodeState(before.node, before.side))
+        after = alone.states.get(name) or NodeState(before.node, before.side)
+        self._hold(name, after)
         self._touched.add(name)
         self._silent -= {name}
         self._silent |= {name} if after.silent else set()
@@ -614,9 +621,8 @@ class FleetFold:
     def _observer(self, key: str, node: str) -> tuple[str, NodeState]:
         _, side = self._speakers.get(key, ("", "provider"))
         name = _named(node, side)
-        if name not in self.states:
-            self.states[name] = NodeState(node, side)
-        return name, self.states[name]
+        state = self.states.get(name)
+        return name, self._hold(name, NodeState(node, side)) if state is None else state
 
     def _deadline_us(self, state: NodeState) -> int:
         """When the node falls silent, unless it is heard before; the collector's own stall is not the node's."""

@@ -6,6 +6,7 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Collection,
+    Generator,
     Iterable,
     Iterator,
     Mapping,
@@ -179,8 +180,9 @@ class ScriptedFleet:
     def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
         return self.assigned.get(contract, {})
 
-    def findings(self, contract: str | None = None) -> Sequence[Finding]:
-        return [row for row in self.found if contract in (None, row.contract)]
+    def findings(self, contract: str | None = None, node: str | None = None) -> Sequence[Finding]:
+        mine = (row for row in self.found if contract in (None, row.contract))
+        return [row for row in mine if node in (None, row.node)]
 
     def unwritten(self, contract: str) -> Sequence[Finding]:
         return [row for row in self.late if row.contract == contract]
@@ -190,6 +192,10 @@ class ScriptedFleet:
 
     def counts(self, contract: str) -> Counts:
         return self.counted[contract]
+
+    def counting(self, contract: str) -> Generator[None, None, Counts]:
+        yield
+        return self.counts(contract)
 
     def figured_us(self, _contract: str) -> int:
         return self.now_us

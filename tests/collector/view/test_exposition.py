@@ -22,6 +22,7 @@ from tests.collector.view.conftest import finding
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.readings import OF_GPUS, READINGS, Kind
 from weighbridge.judge.ledger import State
+from weighbridge.judge.node_state import NodeState
 from weighbridge.wire.driver_words import COUNTED
 from weighbridge.wire.report import Facts, Reason
 
@@ -175,7 +176,7 @@ async def test_a_node_has_a_count_of_gpus_or_why_there_is_none(
     first.enumerated = second.enumerated = True
     first.driver = Facts(readings={COUNTED: 0, "driver_version": "580.95.05"}, unavailable={})
     second.driver = Facts(readings={}, unavailable={COUNTED: Reason.LIBRARY_NOT_FOUND})
-    text = await pages.contracts()
+    text = await shard(pages)
     assert values(text, "weighbridge_node_gpus", "node") == {("a1",): 0}
     assert values(text, "weighbridge_node_driver_info", "node", "version", "reason") == {
         ("a1", "580.95.05", ""): 1,
@@ -192,7 +193,7 @@ async def test_readings_of_a_silent_node_are_no_longer_exported(
     assert powered(await shard(pages)) == {"GPU-1"}
     fleet.nodes["a2"].silent = False
     assert powered(await shard(pages)) == {"GPU-1", "GPU-3"}
-    assert values(await pages.contracts(), "weighbridge_node_last_report_timestamp_seconds", "node")
+    assert values(await shard(pages), "weighbridge_node_last_report_timestamp_seconds", "node")
 
 
 async def test_xids_are_counted_by_code_and_never_without_bound(
@@ -289,7 +290,9 @@ def full(fleet: Any, uuids: list[str]) -> None:
 
 async def test_rendering_lets_the_event_loop_run(pages: Exposition, fleet: Any) -> None:
     template = fleet.nodes["a1"]
-    fleet.nodes = {f"n{number}": template for number in range(20 * exposition.SLICE)}
+    names = [f"n{number}" for number in range(20 * exposition.NODES_SLICE)]
+    fleet.nodes = dict.fromkeys(names, template)
+    fleet.found = [finding("alpha", name, "", "node_silent") for name in names]
     turns = 0
 
     async def count() -> None:
@@ -300,8 +303,11 @@ async def test_rendering_lets_the_event_loop_run(pages: Exposition, fleet: Any) 
 
     counting = asyncio.create_task(count())
     await pages.contracts()
-    counting.cancel()
     assert turns >= 19
+    turns = 0
+    await pages.paths()
+    assert turns >= 19
+    counting.cancel()
 
 
 async def test_a_gpu_that_is_assigned_to_two_contracts_belongs_to_both(
@@ -310,3 +316,43 @@ async def test_a_gpu_that_is_assigned_to_two_contracts_belongs_to_both(
     fleet.assigned["beta"] = {"a1": frozenset({"GPU-1"})}
     owners = values(await shard(pages), "weighbridge_gpu_contract_info", "uuid", "contract")
     assert {contract for uuid, contract in owners if uuid == "GPU-1"} == {"alpha", "beta"}
+
+
+async def test_a_node_without_a_gpu_is_on_a_shard_and_stays_there(
+    pages: Exposition, fleet: Any
+) -> None:
+    """Its series are told once, with the contracts that it is assigned to, and no GPU is made up for it."""
+    fleet.nodes["bare"] = NodeState("bare", last_received_us=5_000_000)
+    fleet.assigned["beta"] = {"late": frozenset()}
+    text = await shard(pages)
+    heard = values(text, "weighbridge_node_last_report_timestamp_seconds", "node")
+    assert heard["bare",] == 5
+    leased = values(text, "weighbridge_contract_node_info", "contract", "node")
+    assert set(leased) == {("alpha", "a1"), ("alpha", "a2"), ("beta", "late")}
+    states = values(text, "weighbridge_gpu_state", "node", "uuid", "state")
+    assert {key for key in states if key[0] in ("bare", "late")} == {("late", "", "missing")}
+
+
+async def test_discovery_looks_again_only_at_nodes_that_are_other_than_they_were(
+    pages: Exposition, fleet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def noted(node: str, *told: Any) -> Any:
+        looked.append(node)
+        return seat(node, *told)
+
+    seat = exposition._seat
+    monkeypatch.setattr(exposition, "_seat", noted)
+    await pages.paths()
+    assert sorted(looked) == ["a1", "a2"]
+    looked.clear()
+    fleet.now_us += exposition.REFRESH_US
+    await pages.paths()
+    assert looked == []
+    view = fleet.nodes["a2"].view
+    view.devices = {"GPU-9": view.devices["GPU-3"]}
+    fleet.now_us += exposition.REFRESH_US
+    await pages.paths()
+    assert looked == ["a2"]
+    assert ("a2", "GPU-9") in values(await shard(pages), "weighbridge_gpu_state", "node", "uuid")

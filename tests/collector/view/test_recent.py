@@ -198,3 +198,15 @@ def test_everything_else_is_of_now(fleet: Any) -> None:
     assert recent.unwritten("alpha") == fleet.unwritten("alpha")
     assert recent.counts("alpha") == fleet.counts("alpha")
     assert recent.open_rows("alpha", "a1") == fleet.open_rows("alpha", "a1")
+
+
+def test_at_one_tick_the_figures_of_so_many_rows_are_worked_out_and_no_more(fleet: Any) -> None:
+    """Each contract has its turn at a tick of its own where one alone is as much as a tick allows."""
+    heavy = Heavy(fleet, AT_ONCE_ROWS)
+    heavy.done.set()
+    recent = RecentFleet(heavy, lambda: 0.0)
+    recent.figures("alpha"), recent.figures("beta")
+    assert (recent.figured_us("alpha"), recent.figured_us("beta")) == (fleet.now_us, 0)
+    fleet.now_us += 1
+    recent.figures("beta")
+    assert recent.figured_us("beta") == fleet.now_us
