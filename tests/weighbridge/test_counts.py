@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from tests.weighbridge.scripted import START_US, Log, ScriptedNode, contract_text
 from weighbridge.contract import load
 from weighbridge.judge import counts
-from weighbridge.judge.counts import Counts, counting
-from weighbridge.steps import drained
+from weighbridge.judge.counts import Counts
 
 STEPS = st.lists(
     st.fixed_dictionaries(
@@ -77,7 +76,7 @@ def held(devices: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def counted(log: Log) -> Counts:
-    return drained(counting(TERMS, [log.fold.observers("n1")], (), log.fold.watch.now_us))
+    return counts.counts(TERMS, [log.fold.observers("n1")], (), log.fold.watch.now_us)
 
 
 def one_by_one(log: Log) -> Counts:

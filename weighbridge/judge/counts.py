@@ -19,6 +19,7 @@ from weighbridge.judge.registry import DUPLICATE
 from weighbridge.judge.track import answering, shown
 from weighbridge.judge.two_sides import DOUBTS, SEEN, Shown, line_of_slot, matched
 from weighbridge.judge.usage import LOADS, in_use
+from weighbridge.steps import drained
 from weighbridge.wire.report import DeviceState
 
 UP = State.UP
@@ -51,13 +52,23 @@ class _Seen(NamedTuple):
     cause: str
 
 
+def counts(
+    contract: Contract,
+    nodes: Iterable[Sequence[NodeState]],
+    findings: Iterable[Finding],
+    now_us: int,
+) -> Counts:
+    """`nodes`: of each that is assigned to the contract, its observers; `findings`: of the contract, open."""
+    return drained(counting(contract, nodes, findings, now_us))
+
+
 def counting(
     contract: Contract,
     nodes: Iterable[Sequence[NodeState]],
     findings: Iterable[Finding],
     now_us: int,
 ) -> Generator[None, None, Counts]:
-    """In steps. `nodes`: of each that is assigned to the contract, its observers; `findings`: of the contract, open."""
+    """The same in small steps."""
     disputed, name = contested(findings), contract.contract_id
     doubted = {node for node, _ in disputed}
     contracted = sum(resource.nodes * resource.per_node for resource in contract.resources)
