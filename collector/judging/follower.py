@@ -15,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import cast
 
 from collector.judging.taking_up import TakingUp
 from collector.judging.writer import LedgerBatch, LedgerWriter
@@ -30,7 +29,12 @@ from weighbridge.wire.report import weight as report_weight
 
 logger = logging.getLogger("weighbridge.judging")
 
-WRITE_SECONDS = 30.0
+WRITE_SECONDS = 120.0
+"""What an abrupt end leaves to be judged again: at 12,500 nodes some ten seconds of work."""
+
+REST_SECONDS = 0.1
+"""Between two slices of what is told of nodes: a tenth of the time at most."""
+
 MOST_UNWRITTEN = 20_000
 """Rows, findings and sums of use that are held in memory before the ledger is written all the same."""
 
@@ -314,7 +318,8 @@ class LogFollower:
         if self.failure is not None or self._writer.midway:
             return
         try:
-            batch = await self._take()
+            await self._take()
+            batch = await self._told()
             await asyncio.to_thread(self._store.ledger.write, *batch)
         except StorageError as error:
             logger.warning("the ledger lags behind the log: %s", error)
@@ -326,27 +331,38 @@ class LogFollower:
         else:
             self._writer.written(kept=True)
 
-    async def _take(self) -> LedgerBatch:
-        """Slice by slice; until it is whole nothing is judged, and what comes in waits."""
+    async def _take(self) -> None:
+        """Slice by slice; until that is done nothing is judged, and what comes in waits."""
         self._free.clear()
         try:
             taking = self._writer.taking()
             while True:
-                batch = self._take_slice(taking)
-                if batch is not None:
-                    return batch
+                if self._goes_on_with(taking) is not None:
+                    return
                 await asyncio.sleep(0)
         finally:
             self._free.set()
 
-    def _take_slice(self, taking: Generator[None, None, LedgerBatch]) -> LedgerBatch | None:
+    async def _told(self) -> LedgerBatch:
+        """The states of the nodes as they were then, spread over the time in which judging goes on; at once where the
+        ledger is full, and at the end."""
+        telling = self._writer.telling()
+        while (ended := self._goes_on_with(telling)) is None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._full.wait(), REST_SECONDS)
+            await asyncio.sleep(0)
+        batch: LedgerBatch = ended.value
+        return batch
+
+    def _goes_on_with(self, steps: Generator[None, None, object]) -> StopIteration | None:
+        """For a slice; how it ended, if it did."""
         until_s = self._monotonic_s() + SLICE_SECONDS
         try:
-            next(taking)
+            next(steps)
             while self._monotonic_s() < until_s:
-                next(taking)
+                next(steps)
         except StopIteration as ended:
-            return cast(LedgerBatch, ended.value)
+            return ended
         return None
 
     @property

@@ -14,6 +14,7 @@ from collector.judging.live import Judgement
 from collector.judging.statements import load_book
 from collector.judging.taking_up import TakingUp
 from collector.log.commits import CommittedEntry
+from collector.storage.packed import Packer, unpack
 from collector.storage.received import received
 from collector.storage.store import Store
 from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, WHOLE, FleetFold
@@ -30,6 +31,7 @@ logger = logging.getLogger("weighbridge.judging")
 
 SLICE = 512
 TAKEN_AT_ONCE = 1_000
+HASHED_AT_ONCE = 100
 JUDGES = "judges"
 """The snapshot that names who wrote the ledger."""
 
@@ -78,6 +80,7 @@ class LedgerWriter:
         self._under_way: Iterator[None] | None = None
         self._taken = NO_BATCH
         self._hashes: dict[str, str] = {}
+        self._packer = Packer()
         try:
             self._take_on()
         except SnapshotError as error:
@@ -95,17 +98,17 @@ class LedgerWriter:
         if missing:
             raise SnapshotError(f"it lacks the snapshots {', '.join(sorted(missing))}")
         self._hashes = _hashed(snapshots)
-        if self.folded and restore(snapshots[SEAL], Seal) != self._sealed():
+        if self.folded and restore(snapshots[SEAL], Seal) != self._sealed(self.folded):
             raise SnapshotError("its snapshots are not those that were written, or of another log")
         self._book = load_book(log, self._store.index, self.folded)
-        self.judgement = self._restored(snapshots)
+        self.judgement = self._restored(Unpacked(snapshots))
 
-    def _sealed(self) -> Seal:
+    def _sealed(self, folded: int) -> Seal:
         """Of the snapshots as they are hashed here. Raises SnapshotError where the log does not reach so far."""
-        if self.folded > self._store.log.size:
-            raise SnapshotError(f"it knows {self.folded} entries, and the log has fewer")
-        last = self._store.log.node(0, self.folded - 1).hex() if self.folded else ""
-        return Seal(self.folded, last, digest(dump(sorted(self._hashes.items()))))
+        if folded > self._store.log.size:
+            raise SnapshotError(f"it knows {folded} entries, and the log has fewer")
+        last = self._store.log.node(0, folded - 1).hex() if folded else ""
+        return Seal(folded, last, digest(dump(sorted(self._hashes.items()))))
 
     def _restored(self, snapshots: Mapping[str, bytes]) -> Judgement:
         folds = FleetFold(stall_us=NEVER_US if self._store.info.simulation else STALL_US)
@@ -230,18 +233,30 @@ class LedgerWriter:
 
     def take(self) -> LedgerBatch:
         """What the ledger does not have yet. Write it, then say how it went with `written`."""
-        return drained(self.taking())
+        drained(self.taking())
+        return drained(self.telling())
 
-    def taking(self) -> Generator[None, None, LedgerBatch]:
-        """The same in small steps; between them nothing may be folded."""
+    def taking(self) -> Generator[None, None, None]:
+        """The same in small steps; between them nothing may be folded. `telling` goes on."""
         judged = self.judgement
-        folded = yield from judged.folds.snapshotting()
-        snapshots = {**folded, JUDGES: dump(judged.judges)}
-        self._hashes |= _hashed(snapshots)
-        snapshots[SEAL] = dump(self._sealed())
+        whole = yield from judged.folds.beginning(self._packer.pack)
+        told = {**whole, JUDGES: dump(judged.judges)}
         self._taken = LedgerBatch(
-            tuple(judged.rows), tuple(judged.findings), self.folded, snapshots, tuple(judged.uses)
+            tuple(judged.rows), tuple(judged.findings), self.folded, told, tuple(judged.uses)
         )
+
+    def telling(self) -> Generator[None, None, LedgerBatch]:
+        """All of it, as it was when it was taken, in small steps; between them anything may be folded."""
+        taken = self._taken
+        snapshots = yield from self.judgement.folds.telling()
+        for name, state in taken.snapshots.items():
+            snapshots[name] = yield from self._packer.packing(state)
+        for number, (name, state) in enumerate(snapshots.items(), start=1):
+            self._hashes[name] = digest(state)
+            if number % HASHED_AT_ONCE == 0:
+                yield
+        snapshots[SEAL] = dump(self._sealed(taken.folded))
+        self._taken = taken._replace(snapshots=snapshots)
         return self._taken
 
     def written(self, *, kept: bool) -> None:
@@ -280,6 +295,26 @@ class LedgerWriter:
         """The same of use, the newest of an hour last."""
         due = [use for use in self.judgement.uses if use.contract == contract]
         return itertools.chain(self._store.ledger.uses(contract, start_us, end_us, end_us), due)
+
+
+class Unpacked(Mapping[str, bytes]):
+    """Snapshots as the folds wrote them: each when it is asked for, as all together are many times what is kept."""
+
+    def __init__(self, kept: Mapping[str, bytes]) -> None:
+        self._kept = kept
+
+    def __getitem__(self, name: str) -> bytes:
+        """Raises SnapshotError."""
+        try:
+            return unpack(self._kept[name])
+        except ValueError as error:
+            raise SnapshotError(str(error)) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
 
 def _hashed(snapshots: Mapping[str, bytes]) -> dict[str, str]:

@@ -35,7 +35,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from collector.storage.store import ChainKey, CorruptStore, Indexed, StorageError, StoreFull
 
-SCHEMA = 6
+SCHEMA = 7
 """Of the tables and of the snapshots in them: a file of another is made anew from the log."""
 
 BUSY_SECONDS = 30

@@ -27,6 +27,7 @@ from collector.storage.derived import findings as findings_table
 from collector.storage.derived import progress, read_only, snapshots, writing
 from collector.storage.derived import rows as rows_table
 from collector.storage.derived import uses as uses_table
+from collector.storage.packed import unpack
 from collector.storage.store import CorruptStore, FindingPage
 from weighbridge.audit.portfolio import AT_WORK, DAY_US, Arrival, Sighting, around
 from weighbridge.judge.checks import Severity
@@ -241,9 +242,11 @@ def read_snapshot(path: Path, name: str) -> bytes | None:
         with engine.connect() as connection:
             query = select(STATE).where(snapshots.c.name == name)
             state: bytes | None = connection.execute(query).scalar()
-            return state
+            return None if state is None else unpack(state)
     except DatabaseError as error:
         raise CorruptStore(f"{path}: {error.orig}") from error
+    except ValueError as error:
+        raise CorruptStore(f"{path}: {error}") from error
     finally:
         engine.dispose()
 

@@ -1,5 +1,6 @@
 """One ledger beside another, table by table, on the disk: neither is read into memory."""
 
+import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from sqlalchemy.exc import DatabaseError
 
 from collector.storage.derived import read_only
 from collector.storage.ledger import FINDING_FIELDS, ROW_FIELDS, USE_FIELDS
+from collector.storage.packed import unpack
 from collector.storage.store import CorruptStore
 
 TABLES = {
@@ -21,7 +23,7 @@ the states of snapshots, which nobody wants to read."""
 
 OTHER_STATE = """
 SELECT name FROM main.snapshots JOIN given.snapshots AS its USING (name)
-WHERE main.snapshots.state != its.state ORDER BY name
+WHERE unpacked(main.snapshots.state) != unpacked(its.state) ORDER BY name
 """
 
 EXCEPT = "SELECT {fields} FROM {mine}.{table} EXCEPT SELECT {fields} FROM {its}.{table} ORDER BY {fields}"
@@ -48,6 +50,9 @@ def differences(held: Path, given: Path) -> Iterator[str]:
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql(ATTACH, (str(given),))
+            driver = connection.connection.driver_connection
+            if isinstance(driver, sqlite3.Connection):
+                driver.create_function("unpacked", 1, unpack, deterministic=True)
             for table, fields in TABLES.items():
                 extra = _rows(connection, table, fields, "main", "given")
                 yield from (f"{table}: not by the log: {row}" for row in extra)

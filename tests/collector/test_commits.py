@@ -351,7 +351,7 @@ async def test_a_start_judges_for_so_long_and_the_rest_beside_what_comes_in(stor
 async def test_a_ledger_that_lags_by_much_is_written_before_its_turn(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follower, "MOST_UNWRITTEN", 1)
+    monkeypatch.setattr(follower, "MOST_UNWRITTEN", 0)
     async with judged(store, LedgerWriter(store)) as (judging, committing):
         await committing.submit(Reporting(8, 400))
         async with at_work(judging), asyncio.timeout(60):

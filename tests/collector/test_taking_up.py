@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.judging.follower import LogFollower
+from collector.judging.live import LiveFleet
 from collector.judging.writer import LedgerWriter
 from collector.log.commits import CommittedEntry
 from collector.storage.store import Store
@@ -17,7 +18,7 @@ from weighbridge.judge.ledger import JUDGING_FAILED
 
 
 def failed(writer: LedgerWriter) -> int:
-    found = (one for open_ in writer.judgement.open.values() for one in open_.values())
+    found = LiveFleet(writer.judgement).findings()
     return sum(one.code == JUDGING_FAILED for one in found)
 
 

@@ -52,6 +52,7 @@ from weighbridge.judge.reachability import Reachability
 from weighbridge.judge.registry import Registry
 from weighbridge.judge.slot_history import names
 from weighbridge.judge.snapshot import Key, dump, dumping, restore
+from weighbridge.judge.telling import Pack, Telling, as_it_is
 from weighbridge.log.entries import (
     Assignment,
     AttestationAnswered,
@@ -147,7 +148,7 @@ class FleetFold:
     _speakers: dict[str, tuple[str, str]] = field(default_factory=dict)
     _deadlines: list[tuple[int, str]] = field(default_factory=list)
     _waiting: set[str] = field(default_factory=set)
-    _touched: set[str] = field(default_factory=set)
+    _telling: Telling = field(default_factory=Telling)
     _silent: set[str] = field(default_factory=set)
 
     def fold(self, entry: Entry, report: Report | None = None) -> list[Change]:
@@ -155,7 +156,7 @@ class FleetFold:
         return drained(self.folding(entry, report))
 
     def folding(self, entry: Entry, report: Report | None = None) -> Folding:
-        """The same in small steps; between them nothing else may be folded, and no snapshot taken."""
+        """The same in small steps; between them nothing else may be folded, and no snapshots begun."""
         try:
             if entry.kind is EntryKind.REPORT:
                 return (yield from self._reported(entry, report))
@@ -218,7 +219,7 @@ class FleetFold:
     def _caught(self, name: str, index: int, judging: Iterator[Change | None]) -> Folding:
         """What is judged of an observer; where that fails first, it is in quarantine from this entry on."""
         state = self.states[name]
-        self._touched.add(name)
+        self._touch(name)
         changes: list[Change] = []
         try:
             for change in judging:
@@ -241,7 +242,7 @@ class FleetFold:
         provider, lessee = self.states.get(node), self.states.get(_named(node, "lessee"))
         if provider is None or lessee is None:
             return []
-        self._touched.add(_named(node, "lessee"))
+        self._touch(_named(node, "lessee"))
         between_sides.keep(lessee, changes)
         promises, now_us = self._promises(lessee), self.watch.now_us
         return list(between_sides.compare(provider, lessee, promises, now_us, index))
@@ -281,16 +282,13 @@ class FleetFold:
 
     def snapshots(self) -> dict[str, bytes]:
         """What changed since the last call, by name, to go on from with `restore`."""
-        return drained(self.snapshotting())
+        return drained(self.beginning()) | drained(self.telling())
 
-    def snapshotting(self) -> Generator[None, None, dict[str, bytes]]:
-        """The same in small steps; between them nothing may be folded."""
-        told: dict[str, bytes] = {}
-        for name in sorted(self._touched):
-            told[NODE + name] = dump(self.states[name])
-            yield
-        self._touched.clear()
-        told[REGISTRY] = yield from dumping(self.registry)
+    def beginning(self, pack: Pack = as_it_is) -> Generator[None, None, dict[str, bytes]]:
+        """In small steps, between which nothing may be folded: those of what is of no observer. `telling` has the rest,
+        as it is now, each packed."""
+        self._telling.begin(pack)
+        told = {REGISTRY: (yield from dumping(self.registry))}
         whole = {
             WATCH: self.watch,
             CREDIT: self.credit,
@@ -299,9 +297,18 @@ class FleetFold:
         }
         return told | {name: dump(held) for name, held in whole.items()}
 
+    def telling(self) -> Generator[None, None, dict[str, bytes]]:
+        """Those of observers that had changed, as they were when it began; between the steps anything may be folded."""
+        told = yield from self._telling.rest(self.states)
+        return {NODE + name: state for name, state in told.items()}
+
     def touch(self, names: Iterable[str]) -> None:
         """These snapshots were not kept: give them again."""
-        self._touched |= {name.removeprefix(NODE) for name in names if name.startswith(NODE)}
+        self._telling.again(name.removeprefix(NODE) for name in names if name.startswith(NODE))
+
+    def _touch(self, name: str) -> None:
+        """An observer is about to change."""
+        self._telling.touch(name, self.states)
 
     def restore(self, snapshots: Mapping[str, bytes], remembered: Iterable[Entry]) -> None:
         """Go on from snapshots; `remembered` are the REMEMBERED entries folded before them, in order, each after the
@@ -354,11 +361,11 @@ class FleetFold:
 
     def take_over(self, name: str, alone: "FleetFold", judged: Iterable[Change]) -> list[Change]:
         """Go on with an observer as `alone` has it, which was given all that was folded here, and said `judged`."""
+        self._touch(name)
         before = self.states[name]
         laid = list(quarantine.lay(before, self._promises(before), self.watch.now_us))
         after = alone.states.get(name) or NodeState(before.node, before.side)
         self._hold(name, after)
-        self._touched.add(name)
         self._silent -= {name}
         self._silent |= {name} if after.silent else set()
         self._expect(name, after)
@@ -443,8 +450,8 @@ class FleetFold:
         if state.quarantine is None:
             judging = self._report(state, entry, report)
             return (yield from self._caught(name, entry.index, judging))
+        self._touch(name)
         state.last_received_us = self.watch.now_us
-        self._touched.add(name)
         self.registry.hear(node, self._promises(state))
         return []
 
@@ -518,8 +525,8 @@ class FleetFold:
         for node in self.assignments.nodes(notice.contract):
             if names(said.unit, node):
                 for state in self.observers(node):
-                    if judge_replacement(state, notice.contract, said.details["new"]):
-                        self._touched.add(_named(node, state.side))
+                    self._touch(_named(node, state.side))
+                    judge_replacement(state, notice.contract, said.details["new"])
 
     def _challenged(self, payload: bytes, entry: Entry) -> list[Change]:
         """What lies between a commitment and its outcome is for whoever checks it."""
@@ -538,7 +545,7 @@ class FleetFold:
         """What the lessee's agent shows of a node, which changes with what is folded now."""
         name = _named(node, "lessee")
         if name in self.states:
-            self._touched.add(name)
+            self._touch(name)
         return self.states.get(name)
 
     def _begun(self, begun: Commitment) -> Iterator[Change]:
@@ -591,7 +598,8 @@ class FleetFold:
     def _attested(self, ended: Attested) -> Iterator[Change]:
         name, _ = self._observer(ended.key_id, ended.node)
         known = self.chips.bearers.get(ended.chip or "")
-        self._touched |= set() if known is None else {known.observer}
+        if known is not None:
+            self._touch(known.observer)
         now_us = self.watch.now_us
         yield from attestation_findings.conclude(self.states, name, self.chips, ended, now_us)
 
@@ -611,8 +619,8 @@ class FleetFold:
         """A report that has left the store tells nothing, but that its chain was whole there."""
         name, state = self._observer(left.key_id, left.node)
         end = ChainEnd(left.key_id, left.seq, left.payload_hash)
+        self._touch(name)
         pass_over(state, f"{left.chain}/{left.stream}", end)
-        self._touched.add(name)
 
     def _promises(self, state: NodeState) -> Sequence[Promise]:
         """What is promised of an observer's node; nothing of a witness."""

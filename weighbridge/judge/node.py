@@ -237,18 +237,17 @@ def strangers(
     return [device for device in filled if device not in own and device not in known]
 
 
-def judge_replacement(state: NodeState, contract: str, new: str) -> bool:
-    """Fold that a party announced a device in the place of another; whether nobody had before."""
+def judge_replacement(state: NodeState, contract: str, new: str) -> None:
+    """Fold that a party announced a device in the place of another."""
     known = state.announced.setdefault(contract, [])
     if new in known:
-        return False
+        return
     known.append(new)
     if len(known) > ANNOUNCED_KEPT:
         filling = {device for chain in state.chains.values() for device in _slots(chain, contract)}
         known.remove(next((one for one in known if one not in filling), known[0]))
     for chain in state.chains.values():
         chain.pending.add(INVENTORY)
-    return True
 
 
 def _never_shown(
