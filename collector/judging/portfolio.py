@@ -19,7 +19,7 @@ from collector.judging.statements import (
     Statements,
     newest_uses,
 )
-from collector.storage.received import tick_before_us
+from collector.storage.received import received_us
 from collector.storage.store import EntryIndex, EvidenceLog, JudgedStore, Ledger, Store
 from weighbridge.audit.auditing import Audit, audit
 from weighbridge.audit.portfolio import (
@@ -113,11 +113,11 @@ def holdings(log: EvidenceLog, index: EntryIndex, as_of_us: int) -> Holdings:
     """As the log has them at an instant."""
     found = Holdings()
     for place in index.of_kinds(KINDS):
-        received_us = tick_before_us(log, place)
-        if received_us > as_of_us:
+        at_us = received_us(log, index, place)
+        if at_us > as_of_us:
             break
         entry = next(iter(log.read(place, 1)))
-        found.take(entry.kind, entry.envelope.payload, place, received_us)
+        found.take(entry.kind, entry.envelope.payload, place, at_us)
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from collector.judging.live import LiveFleet
 from collector.log.commits import CommittedEntry
-from collector.storage.received import tick_before_us
+from collector.storage.received import received_us
 from collector.storage.store import EntryIndex, EvidenceLog, StoreInfo
 from weighbridge.codes import Flag
 from weighbridge.contract.scalars import MICROSECONDS, read_instant_us
@@ -276,7 +276,7 @@ def load_book(log: EvidenceLog, index: EntryIndex, until: int | None = None) -> 
         if until is not None and place >= until:
             break
         entry = next(iter(log.read(place, 1)))
-        book.fold(entry, tick_before_us(log, place))
+        book.fold(entry, received_us(log, index, place))
     return book
 
 

@@ -121,9 +121,9 @@ class LedgerWriter:
         )
 
     def _remembered(self) -> Iterator[Entry]:
-        for index in self._store.index.of_kinds(REMEMBERED):
-            if index < self.folded:
-                yield from received(self._store.log, index)
+        places = self._store.index.of_kinds(REMEMBERED)
+        folded = itertools.takewhile(lambda place: place < self.folded, places)
+        return received(self._store.log, self._store.index, folded)
 
     def _open_findings(self) -> Iterator[Finding]:
         """As the ledger has them."""

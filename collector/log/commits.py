@@ -127,14 +127,14 @@ class CommitBatch:
         leaf = self._signer.seal(payload_type(kind), encode(record))
         index = self.first + len(self.leaves)
         self._add(leaf, entry(index, leaf), None)
-        self.indexed.append(Indexed(index, kind))
+        self.indexed.append(Indexed(index, kind, received_us=self.tick_us))
         return index
 
     def add_leaf(self, kind: EntryKind, leaf: bytes) -> int:
         """Enter an envelope that somebody else signed and the caller has judged; return its index."""
         index = self.first + len(self.leaves)
         self._add(leaf, entry(index, leaf), None)
-        self.indexed.append(Indexed(index, kind))
+        self.indexed.append(Indexed(index, kind, received_us=self.tick_us))
         return index
 
     def add_report(

@@ -81,6 +81,7 @@ records = Table(
     metadata,
     Column("entry", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", String, nullable=False),
+    Column("received_us", BigInteger),
 )
 rows = Table(
     "rows",

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from collector.storage.derived import chains, progress, records, reports, writing
@@ -23,7 +23,18 @@ from weighbridge.wire.report import digest, read, read_position
 logger = logging.getLogger("weighbridge.storage")
 
 CATCH_UP_ENTRIES = 4096
+SAID_ENTRIES = 64 * CATCH_UP_ENTRIES
+"""After so many that were missing it is said how many there are: a quarter of a minute."""
+
 UNLISTED = frozenset({EntryKind.REPORT, EntryKind.TICK, EntryKind.CHALLENGE, EntryKind.ATTESTATION})
+NEWEST = """
+SELECT id, key_id, chain, stream, seq, payload_hash, entry, received_us
+FROM chains CROSS JOIN reports
+WHERE chain_id = id AND seq = (SELECT max(seq) FROM reports WHERE chain_id = chains.id)
+"""
+"""The newest report of each chain, each looked up: SQLite keeps the order of a CROSS JOIN, and any other would read all
+reports that there ever were."""
+
 INSERT_REPORT = (
     "INSERT OR REPLACE INTO reports (chain_id, seq, payload_hash, entry, received_us)"
     " VALUES (?, ?, ?, ?, ?)"
@@ -39,27 +50,18 @@ class SqliteIndex:
         self._last: dict[ChainKey, Accepted] = {}
         self._pending: list[Indexed] = []
         self._fresh: dict[tuple[ChainKey, int], Accepted] = {}
-        self._records: dict[int, EntryKind] = {}
+        self._records: dict[int, tuple[EntryKind, int | None]] = {}
         self._indexed = 0
         self._load()
 
     def _load(self) -> None:
-        newest = (
-            select(reports.c.chain_id, func.max(reports.c.seq).label("seq"))
-            .group_by(reports.c.chain_id)
-            .subquery()
-        )
-        query = select(chains, reports).join_from(chains, newest, chains.c.id == newest.c.chain_id)
-        query = query.join(
-            reports, (reports.c.chain_id == newest.c.chain_id) & (reports.c.seq == newest.c.seq)
-        )
         with self._engine.connect() as connection:
-            for row in connection.execute(query):
+            for row in connection.exec_driver_sql(NEWEST):
                 chain = ChainKey(row.key_id, row.chain, row.stream)
                 self._ids[chain] = row.id
                 self._last[chain] = _accepted(row.seq, row.payload_hash, row.entry, row.received_us)
             for row in connection.execute(select(records).order_by(records.c.entry)):
-                self._records[row.entry] = EntryKind(row.kind)
+                self._records[row.entry] = EntryKind(row.kind), row.received_us
             indexed = select(progress.c.value).where(progress.c.name == "indexed")
             self._indexed = connection.execute(indexed).scalar() or 0
 
@@ -71,7 +73,11 @@ class SqliteIndex:
                 f" missing (to go on without it, delete {self._engine.url.database})"
             )
         received_us = tick_before_us(log, self._indexed)
+        said = self._indexed
         while self._indexed < log.size:
+            if self._indexed - said >= SAID_ENTRIES:
+                said = self._indexed
+                logger.warning("the index is made of the log: %d of %d entries", said, log.size)
             batch = []
             for entry in log.read(self._indexed, CATCH_UP_ENTRIES):
                 received_us = wall_us(entry) if entry.kind is EntryKind.TICK else received_us
@@ -123,11 +129,14 @@ class SqliteIndex:
                 self._last[entry.chain] = entry.accepted
                 self._fresh[entry.chain, entry.accepted.seq] = entry.accepted
             elif entry.kind not in UNLISTED:
-                self._records[entry.index] = entry.kind
+                self._records[entry.index] = entry.kind, entry.received_us
             self._pending.append(entry)
 
     def of_kinds(self, kinds: Collection[EntryKind]) -> Sequence[int]:
-        return [index for index, kind in list(self._records.items()) if kind in kinds]
+        return [index for index, (kind, _) in list(self._records.items()) if kind in kinds]
+
+    def received_us(self, index: int) -> int | None:
+        return self._records[index][1] if index in self._records else None
 
     def flush(self) -> None:
         if not self._pending:
@@ -135,7 +144,11 @@ class SqliteIndex:
         ids = dict(self._ids)
         with writing(self._engine) as connection:
             listed = [
-                {"entry": entry.index, "kind": str(entry.kind)}
+                {
+                    "entry": entry.index,
+                    "kind": str(entry.kind),
+                    "received_us": entry.received_us,
+                }
                 for entry in self._pending
                 if entry.kind not in UNLISTED
             ]
@@ -193,7 +206,7 @@ def indexed(entry: Entry, received_us: int) -> Indexed:
         accepted = Accepted(left.seq, left.payload_hash, entry.index, received_us)
         return Indexed(entry.index, EntryKind.REPORT, chain, accepted)
     if entry.kind is not EntryKind.REPORT:
-        return Indexed(entry.index, entry.kind)
+        return Indexed(entry.index, entry.kind, received_us=received_us)
     at = read_position(entry.envelope.payload)
     chain = ChainKey(entry.envelope.key_id, at.chain, at.stream)
     accepted = Accepted(at.seq, digest(entry.envelope.payload), entry.index, received_us)

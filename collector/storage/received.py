@@ -1,10 +1,12 @@
 """When entries of a log were received: at the tick before them."""
 
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 
-from collector.storage.store import EvidenceLog, StoreInfo
-from weighbridge.log.entries import Entry, EntryKind, Tick
-from weighbridge.wire.report import read
+from collector.storage.store import EntryIndex, EvidenceLog, StoreInfo
+from weighbridge.log.entries import Entry, EntryKind, Tick, payload_type
+from weighbridge.wire.report import encode, read
+from weighbridge.wire.signing import Envelope
 
 
 def tick_before_us(log: EvidenceLog, index: int) -> int:
@@ -19,10 +21,24 @@ def next_tick_us(log: EvidenceLog, info: StoreInfo, clock_us: int) -> int:
     return before_us if info.simulation else max(before_us, clock_us)
 
 
-def received(log: EvidenceLog, index: int) -> list[Entry]:
-    """An entry after the tick at which it was received, if there is one."""
-    tick, entry = _last_tick(log, index), next(iter(log.read(index, 1)))
-    return [entry] if tick is None else [tick, entry]
+def received_us(log: EvidenceLog, index: EntryIndex, place: int) -> int:
+    """When an entry was received that the index lists; where that does not say, as the log has it."""
+    known = index.received_us(place)
+    return tick_before_us(log, place) if known is None else known
+
+
+def received(log: EvidenceLog, index: EntryIndex, places: Iterable[int]) -> Iterator[Entry]:
+    """Listed entries, each behind a tick of when it was received, where that is another than of the one before."""
+    last_us = 0
+    for place in places:
+        at_us = received_us(log, index, place)
+        if at_us != last_us:
+            last_us = at_us
+            said = encode(Tick(wall_us=at_us))
+            yield Entry(
+                place, EntryKind.TICK, Envelope(payload_type(EntryKind.TICK), said, "", b"")
+            )
+        yield from log.read(place, 1)
 
 
 def _last_tick(log: EvidenceLog, index: int) -> Entry | None:

@@ -60,12 +60,15 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What the index keeps of one entry; only a report has `chain` and `accepted`."""
+    """What the index keeps of one entry; only a report has `chain` and `accepted`. Of any other `received_us` is the
+    tick before it, where that is known.
+    """
 
     index: int
     kind: EntryKind
     chain: ChainKey | None = None
     accepted: Accepted | None = None
+    received_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,10 @@ class EntryIndex(Protocol):
 
     def of_kinds(self, kinds: Collection[EntryKind]) -> Sequence[int]:
         """Log indexes of every entry of these kinds, rising. Reports and ticks are not listed. From any thread."""
+        ...
+
+    def received_us(self, index: int) -> int | None:
+        """The tick before a listed entry; None where that is not known. From any thread."""
         ...
 
     def flush(self) -> None:

@@ -13,7 +13,7 @@ from itertools import groupby
 import msgspec
 
 from collector.log.keys import KeyRing, NodeKey
-from collector.storage.received import tick_before_us
+from collector.storage.received import received_us
 from collector.storage.store import Accepted, ChainKey, EntryIndex, EvidenceLog
 from collector.web.plots import Point, Series
 from weighbridge.catalogue.readings import READING, Tier
@@ -112,7 +112,7 @@ class Readings:
         held: dict[str, list[tuple[int, Assignment]]] = {}
         for place, one in zip(places, self._ring.assignments(), strict=False):
             if one.node == node:
-                at_us = tick_before_us(self._log, place)
+                at_us = received_us(self._log, self._index, place)
                 held.setdefault(one.contract, []).append((at_us, one))
         stayed: dict[str, list[Stay]] = {name: stays(said) for name, said in held.items()}
         found: list[tuple[int, int]] = []
