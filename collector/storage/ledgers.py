@@ -1,8 +1,8 @@
 """One ledger beside another, table by table, on the disk: neither is read into memory."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
@@ -50,9 +50,8 @@ def differences(held: Path, given: Path) -> Iterator[str]:
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql(ATTACH, (str(given),))
-            driver = connection.connection.driver_connection
-            if isinstance(driver, sqlite3.Connection):
-                driver.create_function("unpacked", 1, unpack, deterministic=True)
+            driver: Any = connection.connection.driver_connection
+            driver.create_function("unpacked", 1, unpack, deterministic=True)
             for table, fields in TABLES.items():
                 extra = _rows(connection, table, fields, "main", "given")
                 yield from (f"{table}: not by the log: {row}" for row in extra)
