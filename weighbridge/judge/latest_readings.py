@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from sys import intern
 from typing import TypeVar
 
 from weighbridge.catalogue.tables import xid
@@ -304,7 +305,8 @@ def see_sample(
 
     Where the devices are others, that is INVENTORY, and every reading.
     """
-    rows = {name: samples[sample] for name, samples in block.readings.items()}
+    # A long name is a text of its own in each report that is read: interned, all nodes hold one.
+    rows = {intern(name): samples[sample] for name, samples in block.readings.items()}
     known = view.tiers.get(block.tier)
     view.tiers[block.tier] = LatestSample(at_us, block.devices, rows, reasons)
     begun = _begun_anew(view, block.devices, rows) if view.counters else set()

@@ -263,9 +263,17 @@ def judge(
             given[check.code] = list(check.judge(context))
             yield
     for code, answers in given.items():
-        track.breaches[code] = _subjects(answers, Verdict.BREACHED)
-        track.blind[code] = _subjects(answers, Verdict.UNKNOWN)
+        _remember(track.breaches, code, _subjects(answers, Verdict.BREACHED))
+        _remember(track.blind, code, _subjects(answers, Verdict.UNKNOWN))
     return given
+
+
+def _remember(held: dict[str, dict[str, str]], code: str, devices: dict[str, str]) -> None:
+    """Of a check that finds nothing, nothing: there are fifty, at each node."""
+    if devices:
+        held[code] = devices
+    else:
+        held.pop(code, None)
 
 
 def _subjects(answers: list[Answer], verdict: Verdict) -> dict[str, str]:
