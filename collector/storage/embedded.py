@@ -20,6 +20,7 @@ from collector.storage.derived import open_derived, read_only, remove_derived
 from collector.storage.handed_out import MEND, RESTORE, HeadFile, replace_head
 from collector.storage.index import SqliteIndex
 from collector.storage.ledger import SqliteLedger
+from collector.storage.packing import Packing
 from collector.storage.segments import Segments
 from collector.storage.store import (
     CorruptStore,
@@ -55,6 +56,8 @@ class EmbeddedLog:
         self._segments = Segments(
             directory / "segments", segment_bytes, self._durable, self._tree.sync
         )
+        self._packing = Packing(self._segments.pack_next)
+        self._segments.after_new = self._packing.wake
         self._restore_tree()
         self._size = self._before = self._segments.size
         self._damage: str | None = None
@@ -174,6 +177,7 @@ class EmbeddedLog:
         return self._tree.root()
 
     def close(self) -> None:
+        self._packing.close()
         self._segments.close()
         self._tree.sync()
         self._tree.close()

@@ -5,7 +5,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from collector.storage.handed_out import newest_head
-from collector.storage.segments import SegmentFile, first_of
+from collector.storage.packed_segments import BlockCache, PackedSegment
+from collector.storage.segments import SegmentFile, first_of, opened_rows
 from collector.storage.store import CorruptStore, StorageError
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import Entry, entry, stored_hash
@@ -20,13 +21,12 @@ class FrozenLog:
         self._directory = directory
         self._firsts = sorted(first_of(path) for path in directory.glob("*.seg"))
         self._opened = lru_cache(maxsize=4)(self._open)
+        self._cache = BlockCache()
         last = self._opened(self._firsts[-1]) if self._firsts else None
         self._size = 0 if last is None else last.first + last.count
 
-    def _open(self, first: int) -> SegmentFile:
-        segment = SegmentFile(self._directory / f"{first:016d}.seg", first, writable=False)
-        segment.scan()
-        return segment
+    def _open(self, first: int) -> SegmentFile | PackedSegment:
+        return opened_rows(self._directory / f"{first:016d}.seg", first, self._cache)
 
     @property
     def size(self) -> int:
@@ -51,7 +51,7 @@ class FrozenLog:
                 yield from self._whole(first, following).leaves(start - first, upto - first)
                 start = upto
 
-    def _whole(self, first: int, following: int) -> SegmentFile:
+    def _whole(self, first: int, following: int) -> SegmentFile | PackedSegment:
         segment = self._opened(first)
         if first + segment.count < following:
             rows = f"{segment.count} whole rows instead of {following - first}"
@@ -86,3 +86,4 @@ class FrozenLog:
 
     def close(self) -> None:
         self._opened.cache_clear()
+        self._cache.clear()

@@ -8,7 +8,15 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from collector.storage.segments import HEADER, MAGIC, first_of, row_header, whatever_rows
+from collector.storage.packed_segments import BlockCache, is_packed, pack_in_place
+from collector.storage.segments import (
+    HEADER,
+    MAGIC,
+    first_of,
+    opened_rows,
+    row_header,
+    whatever_rows,
+)
 from collector.storage.store import CorruptStore, EvidenceLog
 from weighbridge.log.entries import Entry, EntryKind, entry
 from weighbridge.log.merkle import leaf_hash
@@ -28,6 +36,8 @@ def let_go(directory: Path, log: EvidenceLog, substitute: Substitute) -> int:
         new = path.with_name(path.name + ".new")
         left = _write(path, new, log, substitute)
         if left:
+            if is_packed(path):
+                pack_in_place(opened_rows(new, first_of(path), BlockCache()), new)
             new.replace(path)
             sync_directory(directory)
         else:

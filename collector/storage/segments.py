@@ -2,7 +2,7 @@
 
 A segment is `<first index, 16 digits>.seg`: 16 bytes of header (magic and first index), then rows. A
 row is the length of its leaf, the CRC-32 of length and leaf (both u32, little-endian), and the leaf. Only the
-last segment grows.
+last segment grows; the others may be packed (`collector.storage.packed_segments`).
 
 A row is acknowledged only after `fdatasync`, and the directory is synced when a file is made. After a
 crash the last segment may end in a torn row: no one was told of it, and it is cut. A row that is damaged
@@ -24,6 +24,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from collector.storage.packed_segments import (
+    MAGIC as PACKED,
+)
+from collector.storage.packed_segments import (
+    BlockCache,
+    PackedSegment,
+    is_packed,
+    opened_packed,
+    pack_in_place,
+    packed_leaves,
+    worth_packing,
+)
 from collector.storage.store import CorruptStore, StorageError, StoreFull
 from weighbridge.process.files import write_all, write_new_file
 
@@ -58,6 +70,9 @@ def rows_of(leaves: Iterable[bytes]) -> bytes:
 
 def leaves_in(data: bytes, first: int, place: str) -> Iterator[bytes]:
     """Those of a whole segment, each checked. `place` is how errors name it. Raises CorruptStore."""
+    if data.startswith(PACKED):
+        yield from packed_leaves(data, first, place)
+        return
     if data[: HEADER.size] != HEADER.pack(MAGIC, first):
         raise CorruptStore(f"{place}: offset 0: not the header of this segment")
     offset = HEADER.size
@@ -70,7 +85,7 @@ def leaves_in(data: bytes, first: int, place: str) -> Iterator[bytes]:
 
 
 class SegmentFile:
-    """One file, opened. `offsets` lists where each row starts, and where the next one would.
+    """One file, opened. `offsets` lists where each row starts, and where the next one would; `rest`: bytes behind that.
 
     `torn`: the file may hold more than its rows, for the system refused to cut it.
     """
@@ -81,6 +96,7 @@ class SegmentFile:
         self.descriptor = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
         weakref.finalize(self, os.close, self.descriptor)
         self.offsets = array("Q", [HEADER.size])
+        self.rest = 0
         self.torn = False
 
     @property
@@ -105,6 +121,7 @@ class SegmentFile:
                 if offset > size:
                     break
                 self.offsets.append(offset)
+        self.rest = size - self.end
         return size
 
     def _check_header(self, header: bytes) -> None:
@@ -178,11 +195,23 @@ def _row_at(data: mmap.mmap | bytes, offset: int) -> bytes | None:
     return leaf if len(leaf) == length and row_header(leaf) == data[offset:begins] else None
 
 
+def opened_rows(path: Path, first: int, cache: BlockCache) -> SegmentFile | PackedSegment:
+    """A segment to be read, packed or not. What follows its last whole row is left alone. Raises CorruptStore."""
+    if is_packed(path):
+        return opened_packed(path, first, cache)
+    segment = SegmentFile(path, first, writable=False)
+    segment.scan()
+    return segment
+
+
 def whatever_rows(path: Path, first: int) -> Iterator[tuple[int, bytes | None]]:
     """Every row of a segment, in order, with its offset; None for one that is damaged.
 
     Behind a row whose length is damaged, it goes on with the next one that is good. Raises CorruptStore.
     """
+    if is_packed(path):
+        yield from opened_packed(path, first, BlockCache()).whatever_leaves()
+        return
     with path.open("rb") as file:
         if file.read(HEADER.size) != HEADER.pack(MAGIC, first):
             raise CorruptStore(f"{path}: offset 0: not the header of this segment")
@@ -244,6 +273,10 @@ class Segments:
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._before_new = before_new
+        self.after_new: Callable[[], None] = lambda: None
+        """Runs once a segment is begun: the one before it grows no more."""
+        self._cache = BlockCache()
+        self._seen = -1
         if not directory.is_dir():
             raise CorruptStore(f"{directory} is missing")
         self._firsts = sorted(first_of(path) for path in directory.glob("*.seg"))
@@ -281,15 +314,27 @@ class Segments:
         self._firsts.pop()
         return self._open_last(durable)
 
-    def _open_sealed(self, first: int) -> SegmentFile:
-        segment = SegmentFile(self._path(first), first, writable=False)
-        size = segment.scan()
-        following = self._firsts[self._firsts.index(first) + 1]
-        if first + segment.count != following or segment.end != size:
+    def _open_sealed(self, first: int) -> SegmentFile | PackedSegment:
+        segment = opened_rows(self._path(first), first, self._cache)
+        following = self._firsts[bisect_right(self._firsts, first)]
+        if first + segment.count != following or segment.rest:
             rows = following - first
             place = f"{segment.path}: offset {segment.end}"
             raise CorruptStore(f"{place}: {segment.count} whole rows instead of {rows}")
         return segment
+
+    def pack_next(self, before_block: Callable[[], None]) -> bool:
+        """Pack the oldest one that gains by it; False where there is none. For one thread at a time, beside the others.
+
+        Raises CorruptStore or OSError, with the segment as it was, and what `before_block` raises.
+        """
+        for first in self._firsts[bisect_right(self._firsts, self._seen) : -1]:
+            self._seen = first
+            if worth_packing(self._path(first)):
+                pack_in_place(self._sealed(first), self._path(first), before_block)
+                self._sealed.cache_clear()
+                return True
+        return False
 
     @property
     def last_first(self) -> int:
@@ -329,6 +374,7 @@ class Segments:
                 path.unlink(missing_ok=True)
             raise storage_error("begin", path, error) from error
         self._firsts.append(first)
+        self.after_new()
         return self._live
 
     def take_back(self, count: int) -> None:
@@ -347,7 +393,7 @@ class Segments:
             yield from segment.leaves(start - segment.first, upto - segment.first)
             start = upto
 
-    def _holding(self, index: int) -> SegmentFile:
+    def _holding(self, index: int) -> SegmentFile | PackedSegment:
         live = self._live
         if live is not None and index >= live.first:
             return live
@@ -356,3 +402,4 @@ class Segments:
     def close(self) -> None:
         self._live = None
         self._sealed.cache_clear()
+        self._cache.clear()
