@@ -15,11 +15,11 @@ from typing import Any
 
 import msgspec
 
-from agent.compression import compress
 from agent.report.log_watch import LogWatch
+from agent.report.parting import Parting
 from agent.report.receipts import Receipted, ReceiptFile
 from agent.report.spool import Held, Reseal, Spool
-from agent.report.transport import HttpAnswer
+from agent.report.transport import HttpAnswer, Packed
 from weighbridge.log.merkle import leaf_hash
 from weighbridge.log.succession import LogKeys
 from weighbridge.wire.problems import Problem, read_problem
@@ -187,7 +187,7 @@ class Backoff:
         return max(wait, least_s) * (0.5 + self._chance() / 2) + least_s / 2
 
 
-Post = Callable[[bytes, Sequence[int]], Awaitable[HttpAnswer]]
+Post = Callable[[Packed, Sequence[int]], Awaitable[HttpAnswer]]
 """A batch, and the sizes from which proofs of consistency are asked."""
 
 Note = Callable[[EventKind, str], Awaitable[None]]
@@ -222,6 +222,7 @@ class Reporter:
         self._spool, self._receipts, self._watch = spool, receipts, watch
         self._sending, self._reseal, self._note = sending, reseal, note
         self._want_inventory, self._doubt = want_inventory, doubt
+        self._parting = Parting()
         self._most = MOST_REPORTS
         self._wake = asyncio.Event()
         self._complaint = ""
@@ -259,14 +260,16 @@ class Reporter:
         """One exchange. Seconds to wait before the next; None when there is nothing more to send."""
         self._wake.clear()
         await self._tell()
-        chain, batch, body = await asyncio.to_thread(self._pack)
+        chain, batch, packed = await asyncio.to_thread(self._pack)
         if not batch:
             return None
         try:
-            answer = await self._living(self._sending.post(body, self._watch.asks(_now_s())))
+            answer = await self._living(self._sending.post(packed, self._watch.asks(_now_s())))
         except OSError as error:
             self._complain(str(error))
             return self._sending.backoff.wait_s()
+        if not self._parting.believed(packed, answer):
+            return 0.0
         meaning = await asyncio.to_thread(self._acknowledge, answer, chain, batch, _now_s())
         await self._tell()
         if await asyncio.to_thread(bears_unknown_key, answer, self._watch.trust.keys):
@@ -291,11 +294,11 @@ class Reporter:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    def _pack(self) -> tuple[str, Sequence[Held], bytes]:
+    def _pack(self) -> tuple[str, Sequence[Held], Packed]:
         with self._spool.turn():
             chain = self._spool.current_chain
             batch = self._spool.pending(self._most, MOST_BYTES)
-        return chain, batch, compress(b"".join(h.envelope + b"\n" for h in batch))
+        return chain, batch, self._parting.packed([held.envelope for held in batch])
 
     def _acknowledge(
         self, answer: HttpAnswer, chain: str, batch: Sequence[Held], now_s: float

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from weighbridge.wire.parts import PARTS_HEADER, PARTS_TYPE
 from weighbridge.wire.receipts import KEPT_HEADER, REPORTS_PATH, REPORTS_TYPE
 
 TIMEOUT_S = 30
@@ -24,11 +25,21 @@ class TransportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What came back, whatever the status. `retry_after_s` is the collector's wish."""
+    """What came back, whatever the status. `retry_after_s` is the collector's wish, `parts` what PARTS_HEADER says."""
 
     status: int
     body: bytes
     retry_after_s: int | None
+    parts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A batch as it travels, as envelopes in zstd or in parts. `newest`: its last payload."""
+
+    body: bytes
+    in_parts: bool = False
+    newest: bytes = b""
 
 
 def check_url(url: str) -> None:
@@ -68,15 +79,17 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def post_reports(self, body: bytes, kept: Sequence[int] = ()) -> HttpAnswer:
-        """A zstd batch of envelopes of reports; `kept` asks for proofs from those sizes on.
+    async def post_reports(self, batch: Packed, kept: Sequence[int] = ()) -> HttpAnswer:
+        """Reports, as they were packed; `kept` asks for proofs from those sizes on.
 
         Raises OSError when no answer comes.
         """
         headers = {"Content-Type": REPORTS_TYPE, "Content-Encoding": "zstd"}
+        if batch.in_parts:
+            headers = {"Content-Type": PARTS_TYPE}
         if kept:
             headers[KEPT_HEADER] = ",".join(map(str, kept))
-        return await self.request("POST", REPORTS_PATH, body, headers)
+        return await self.request("POST", REPORTS_PATH, batch.body, headers)
 
     async def request(
         self,
@@ -101,7 +114,10 @@ class Transport:
                 while chunk := await response.content.read(_LARGEST_ANSWER - len(answer)):
                     answer += chunk
                 return HttpAnswer(
-                    response.status, answer, _seconds(response.headers.get("Retry-After"))
+                    response.status,
+                    answer,
+                    _seconds(response.headers.get("Retry-After")),
+                    response.headers.get(PARTS_HEADER),
                 )
         except aiohttp.ClientError as error:
             raise OSError(f"{method} {path}: {error}") from error

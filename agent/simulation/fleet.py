@@ -28,7 +28,7 @@ from agent.probe.consent import DailyBudget, ProbeConsent, grants
 from agent.probe.grant import LESSEE
 from agent.report.reporter import Backoff, Sending
 from agent.report.sampler import Schedule
-from agent.report.transport import TIMEOUT_S, HttpAnswer, Transport
+from agent.report.transport import TIMEOUT_S, HttpAnswer, Packed, Transport
 from agent.simulation.clock import LogicalClock, TimeCourse, drive, move_collector
 from agent.simulation.devices import SimulatedHost, SimulatedSource, gpu_uuid
 from agent.simulation.scenario import (
@@ -210,10 +210,10 @@ class SimulatedNode:
             raise OSError("the network is cut")
         return await self._transport.request(method, path, body, headers, timeout_s)
 
-    async def _post(self, body: bytes, kept: Sequence[int]) -> HttpAnswer:
+    async def _post(self, batch: Packed, kept: Sequence[int]) -> HttpAnswer:
         if not self._connected:
             raise OSError("the network is cut")
-        return await self._transport.post_reports(body, kept)
+        return await self._transport.post_reports(batch, kept)
 
 
 async def enrol_fleet(fleet: SimulatedFleet) -> list[NodeIdentity]:

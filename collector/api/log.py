@@ -33,6 +33,7 @@ from weighbridge.wire.enrolment import (
     NEXT_AUTHORITY_PATH,
     Enrolled,
 )
+from weighbridge.wire.parts import PARTS_HEADER, PARTS_TYPE, offer
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.receipts import KEPT_HEADER, MOST_KEPT, REPORTS_PATH
 
@@ -94,6 +95,8 @@ class LogApi:
 
     async def reports(self, request: web.Request) -> web.Response:
         encoding = request.headers.get("Content-Encoding")
+        if encoding is None and request.content_type == PARTS_TYPE:
+            encoding = PARTS_TYPE
         body = await read_body(request, prove=lambda data: self._ingest.speaker(data, encoding))
         with self._timed():
             receipts = await self._accepted(request, body, encoding)
@@ -102,7 +105,8 @@ class LogApi:
             "head": receipts.head.note,
             "want_inventory": receipts.want_inventory,
         }
-        return web.json_response(answer | self._consistency(request, receipts.head))
+        answer |= self._consistency(request, receipts.head)
+        return web.json_response(answer, headers={PARTS_HEADER: offer(receipts.base)})
 
     async def _accepted(self, request: web.Request, body: bytes, encoding: str | None) -> Receipts:
         """A key that is not known may have been known to a longer log: who holds its head is shown this one's."""

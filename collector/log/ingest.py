@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 from msgspec import structs, to_builtins
 from pydantic import TypeAdapter, ValidationError
 
+from collector.log.bases import Bases
 from collector.log.budgets import HOURLY, Budgets, Costs
 from collector.log.commits import CommitBatch, Committer
 from collector.log.contradictions import Contradictions
@@ -126,9 +127,10 @@ class Refusal(Exception):
 class Unpacker:
     """Splits a request into its reports, within limits of size and count."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, bases: Bases | None = None) -> None:
+        """`bases`: of reports in parts."""
         self._limits = limits
-        self._decoder = Decoder()
+        self._decoder = Decoder(Bases() if bases is None else bases, limits.reports)
 
     def unpack(self, body: bytes, encoding: str | None) -> list[bytes]:
         """The envelopes in a request. Raises Problem."""
@@ -360,11 +362,13 @@ class ReportDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """The answer to a request whose reports were all accepted."""
+    """The answer to a request whose reports were all accepted. `base`: the name of what their key's next ones may be
+    compressed against, empty where nothing is kept."""
 
     placed: Sequence[Receipt]
     head: Head
     want_inventory: bool
+    base: bytes
 
 
 class Turns:
@@ -392,7 +396,8 @@ class Ingest:
         self.counts: Counter[str] = Counter()
         self._committer = committer
         self._ring = ring
-        self._unpacker = Unpacker(limits)
+        self._bases = Bases()
+        self._unpacker = Unpacker(limits, self._bases)
         self._book = RefusalBook()
         self._inventories = Inventories()
         self._contradictions = Contradictions(
@@ -439,7 +444,7 @@ class Ingest:
         """A large request, as `_examine` has it. Of those for which the same key or sender pays one is read at a time,
         and none once that is spent: what somebody sends at once waits for itself."""
         # A decompressor is not for two threads.
-        unpacker = Unpacker(self.limits)
+        unpacker = Unpacker(self.limits, self._bases)
         async with self._turns.of(sender):
             leaf = await self._in_thread(unpacker.first, body, encoding)
             payer = await self._payer_of(leaf, sender)
@@ -500,7 +505,8 @@ class Ingest:
             raise _problem(delivered.refusal, placed, answer.head)
         newest = examined[-1]
         wanted = self._inventories.lacks(newest.envelope.key_id, newest.report)
-        return Receipts(placed, answer.head, wanted)
+        base = self._bases.keep(newest.envelope.key_id, newest.envelope.payload)
+        return Receipts(placed, answer.head, wanted, base)
 
     def _receipt(self, accepted: Accepted, first: int) -> Receipt:
         """Of a report that is durable: the tree has hashed it. Raises Problem where it cannot be proven any more."""

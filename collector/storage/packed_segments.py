@@ -20,7 +20,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
-from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
 from threading import Lock
@@ -30,6 +29,7 @@ import zstandard
 
 from collector.storage.store import CorruptStore
 from weighbridge.process.files import sync_directory, write_all
+from weighbridge.wire.parts import with_hash, without_hash
 from weighbridge.wire.signing import Envelope, SignatureError, encode_envelope, open_envelope
 
 MAGIC = b"WBSEG\x00\x00\x02"
@@ -54,9 +54,6 @@ CACHE_BYTES = 64 << 20
 one reading."""
 KEY = slice(-165, -101)
 """Where an envelope's leaf names its key."""
-
-HASH = 64
-"""Characters of a hash in a payload."""
 
 SETTINGS = zstandard.ZstdCompressionParameters.from_level(
     5,
@@ -106,7 +103,7 @@ def _packed(rows: Sequence[Parts], compressor: zstandard.ZstdCompressor) -> byte
     before = b""
     for row in rows:
         one = row if isinstance(row, Envelope) else Envelope("", row, "", b"")
-        text, cut = _without_hash(one.payload, before)
+        text, cut = without_hash(one.payload, before)
         numbers.append((len(one.payload_type), len(one.key_id), len(text), cut))
         texts += (one.payload_type.encode(), one.key_id.encode(), text)
         signatures.append(one.signature)
@@ -114,21 +111,6 @@ def _packed(rows: Sequence[Parts], compressor: zstandard.ZstdCompressor) -> byte
     columns = [struct.pack(f"<{len(rows)}I", *column) for column in zip(*numbers, strict=True)]
     frame = compressor.compress(b"".join(columns + texts))
     return b"".join([BLOCK.pack(len(rows), len(frame)), frame, *signatures])
-
-
-def _without_hash(payload: bytes, before: bytes) -> tuple[bytes, int]:
-    """A payload without the hash of the one before it, and one more than where that stood; 0: nowhere."""
-    at = payload.find(_hash(before)) if before else -1
-    return (payload[:at] + payload[at + HASH :], at + 1) if at >= 0 else (payload, 0)
-
-
-def _with_hash(text: bytes, cut: int, before: bytes) -> bytes:
-    """The payload of which `_without_hash` made this."""
-    return text[: cut - 1] + _hash(before) + text[cut - 1 :] if cut else text
-
-
-def _hash(payload: bytes) -> bytes:
-    return sha256(payload).hexdigest().encode()
 
 
 def _unpacked(block: bytes, decompressor: zstandard.ZstdDecompressor) -> list[Parts]:
@@ -142,7 +124,7 @@ def _unpacked(block: bytes, decompressor: zstandard.ZstdDecompressor) -> list[Pa
     for row in range(count):
         kind, key, size, cut = numbers[row::count]
         named, keyed = begins + kind, begins + kind + key
-        payload = _with_hash(text[keyed : keyed + size], cut, before)
+        payload = with_hash(text[keyed : keyed + size], cut, before)
         if key:
             signature = block[at + signed : at + signed + 64]
             who = text[named:keyed].decode()

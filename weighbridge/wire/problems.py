@@ -31,6 +31,7 @@ PROBLEMS: dict[str, Meaning] = {
     "sequence": Meaning(409, "The report is not the next one of its chain"),
     "fork": Meaning(409, "The chain went on differently"),
     "invite_used": Meaning(409, "The invite was used by another key", permanent=True),
+    "unknown_base": Meaning(409, "What the reports were compressed against is not kept"),
     "conflict": Meaning(409, "It is so already"),
     "invite_expired": Meaning(410, "The invite has expired", permanent=True),
     "too_large": Meaning(413, "More than the collector takes at once"),

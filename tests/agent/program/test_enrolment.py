@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from agent.enrolment import EnrolmentError, enrol, load, read_invite
-from agent.report.transport import Transport, TransportError
+from agent.report.transport import Packed, Transport, TransportError
 from weighbridge.wire.report import canonical
 
 
@@ -231,7 +231,7 @@ async def test_https_goes_through_the_proxy_that_the_environment_names(
     monkeypatch.setenv("NO_PROXY", "")
     transport = Transport("https://collector.example:8470")
     with pytest.raises(OSError, match="403"):
-        await transport.post_reports(b"")
+        await transport.post_reports(Packed(b""))
     await transport.close()
     server.close()
     assert asked == [b"CONNECT collector.example:8470 HTTP/1.1\r\n"]
