@@ -27,6 +27,7 @@ from collector.api.health import HealthApi
 from collector.api.log import LogApi
 from collector.api.notices import NoticesApi
 from collector.api.openid import Provider
+from collector.api.retention import RetentionApi
 from collector.api.routes import Route, described
 from collector.api.sessions import Sessions
 from collector.api.statements import SettlementApi
@@ -367,6 +368,7 @@ def _routes(
             lambda: _address(components),
             lambda index: tick_before_us(store.log, index),
         ),
+        RetentionApi(store, lambda: committer.own.signer),
         ClockApi(committer),
         Api(
             recent,

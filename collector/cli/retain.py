@@ -1,26 +1,20 @@
 """`retain`: reports that no contract keeps any longer leave the store; their hashes stay."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 import click
 
+from collector import control
 from collector.cli.asking import config_option, stated
-from collector.config import load_config
-from collector.log.keys import load_keys
+from collector.config import CollectorConfig, load_config
 from collector.log.own_keys import require_own_log
-from collector.storage.received import tick_before_us
-from collector.storage.retention import let_go
-from collector.storage.store import ChainKey, Store
+from collector.log.retaining import RETENTION_PATH, kept_by_nobody, let_reports_go
 from collector.storage.stores import open_store
-from weighbridge.contract import loaded
-from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.log.entries import ContractAdded, Entry, EntryKind, Removed, payload_type
-from weighbridge.wire.report import digest, encode, read, read_position
-from weighbridge.wire.signing import Signer
 
-DAY_US = 86_400 * MICROSECONDS
+SECONDS = 86_400
+"""A collector that serves goes through years of segments beside its work."""
 
 
 @click.command("retain", short_help="Let reports leave that no contract keeps any longer.")
@@ -30,77 +24,30 @@ DAY_US = 86_400 * MICROSECONDS
 def retain(dry_run: bool, config_file: Path) -> None:
     """Let the reports leave of each node of which every contract that ever held it ended `evidence.retention_days` ago.
 
-    The collector is stopped. Leaf hashes, tree and heads stay, and so do the newest report of each chain and everything
-    that is no report. What left cannot be settled again: `weighbridge bundle` first.
+    A collector that runs goes on serving. Leaf hashes, tree and heads stay, and so do the newest report of each chain
+    and everything that is no report. What left cannot be settled again: `weighbridge bundle` first.
     """
     config = load_config(config_file, os.environ)
+    served = control.answers(config.directory)
+    nodes, count = _asked(config, dry_run) if served else _own(config, dry_run)
+    click.echo(f"kept by no contract any longer: {', '.join(sorted(nodes)) or 'no node'}")
+    if nodes and not dry_run:
+        click.echo(f"{count} reports have left; the segment that grows is left alone")
+
+
+def _asked(config: CollectorConfig, dry_run: bool) -> tuple[Collection[str], int]:
+    """The nodes, and how many reports left, of the collector that serves the store."""
+    asked = {"dry_run": dry_run}
+    answer = control.request(config.directory, "POST", RETENTION_PATH, asked, SECONDS)
+    return answer["nodes"], answer["left"]
+
+
+def _own(config: CollectorConfig, dry_run: bool) -> tuple[Collection[str], int]:
+    """The same where none serves it."""
     store = open_store(f"embedded:{config.directory}")
     try:
         signer = require_own_log(config.directory, config.keys, store).signer
         nodes = kept_by_nobody(store)
-        click.echo(f"kept by no contract any longer: {', '.join(sorted(nodes)) or 'no node'}")
-        if dry_run or not nodes:
-            return
-        segments = config.directory / "evidence" / "segments"
-        count = let_go(segments, store.log, Leaving(store, nodes, signer).row)
+        return nodes, 0 if dry_run else let_reports_go(store, signer, nodes)
     finally:
         store.close()
-    click.echo(f"{count} reports have left; the segment that grows is left alone")
-
-
-def kept_by_nobody(store: Store) -> frozenset[str]:
-    """Nodes that were held, and of which each contract's term ended longer ago than it keeps records."""
-    now_us = tick_before_us(store.log, store.log.size)
-    until_us = _kept_until_us(store)
-    holders: dict[str, set[str]] = {}
-    for assignment in load_keys(store.log, store.index).assignments():
-        holders.setdefault(assignment.node, set()).add(assignment.contract)
-    return frozenset(node for node, held in holders.items() if _over(held, until_us, now_us))
-
-
-def _over(contracts: Iterable[str], until_us: Mapping[str, int], now_us: int) -> bool:
-    return all(name in until_us and until_us[name] < now_us for name in contracts)
-
-
-def _kept_until_us(store: Store) -> dict[str, int]:
-    """By contract the latest instant that any of its versions names."""
-    found: dict[str, int] = {}
-    for index in store.index.of_kinds({EntryKind.CONTRACT}):
-        (one,) = store.log.read(index, 1)
-        added = read(ContractAdded, one.envelope.payload)
-        contract = loaded(added.text)
-        until_us = contract.term.end_us + contract.evidence.retention_days * DAY_US
-        found[added.contract] = max(until_us, found.get(added.contract, 0))
-    return found
-
-
-class Leaving:
-    """The rows in place of reports of `nodes`, under the log's signature.
-
-    The newest report of each chain stays: a chain that speaks again is held against it.
-    """
-
-    def __init__(self, store: Store, nodes: frozenset[str], signer: Signer) -> None:
-        self._index, self._nodes, self._signer = store.index, nodes, signer
-        self._ring = load_keys(store.log, store.index)
-
-    def row(self, one: Entry, hashed: str) -> bytes | None:
-        """In place of a report with this leaf hash; None where it stays."""
-        key = self._ring.key(one.envelope.key_id)
-        if key is None or key.node not in self._nodes:
-            return None
-        at = read_position(one.envelope.payload)
-        chain = ChainKey(key.key_id, at.chain, at.stream)
-        newest = self._index.last(chain)
-        if newest is None or newest.index == one.index:
-            return None
-        said = Removed(
-            leaf_hash=hashed,
-            key_id=chain.key_id,
-            node=key.node,
-            chain=chain.chain,
-            stream=chain.stream,
-            seq=at.seq,
-            payload_hash=digest(one.envelope.payload),
-        )
-        return self._signer.seal(payload_type(EntryKind.REMOVED), encode(said))

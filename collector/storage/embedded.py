@@ -14,6 +14,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from collector.storage.derived import open_derived, read_only, remove_derived
@@ -21,6 +22,7 @@ from collector.storage.handed_out import MEND, RESTORE, HeadFile, replace_head
 from collector.storage.index import SqliteIndex
 from collector.storage.ledger import SqliteLedger
 from collector.storage.packing import Packing
+from collector.storage.retention import let_go
 from collector.storage.segments import Segments
 from collector.storage.store import (
     CorruptStore,
@@ -29,6 +31,7 @@ from collector.storage.store import (
     Store,
     StoreInfo,
     StoreInUse,
+    Substitute,
     WrongVersion,
 )
 from collector.storage.tree import TreeFile
@@ -53,9 +56,8 @@ class EmbeddedLog:
         self._lock = lock
         self._heads = HeadFile(directory / "head")
         self._tree = TreeFile(directory / "tree")
-        self._segments = Segments(
-            directory / "segments", segment_bytes, self._durable, self._tree.sync
-        )
+        self._directory = directory / "segments"
+        self._segments = Segments(self._directory, segment_bytes, self._durable, self._tree.sync)
         self._packing = Packing(self._segments.pack_next)
         self._segments.after_new = self._packing.wake
         self._restore_tree()
@@ -175,6 +177,10 @@ class EmbeddedLog:
 
     def root(self) -> bytes:
         return self._tree.root()
+
+    def let_go(self, substitute: Substitute) -> int:
+        replacing = self._segments.replacing
+        return let_go(self._directory, partial(self._tree.node, 0), substitute, replacing)
 
     def close(self) -> None:
         self._packing.close()

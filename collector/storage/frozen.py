@@ -7,7 +7,7 @@ from pathlib import Path
 from collector.storage.handed_out import newest_head
 from collector.storage.packed_segments import BlockCache, PackedSegment
 from collector.storage.segments import SegmentFile, first_of, opened_rows
-from collector.storage.store import CorruptStore, StorageError
+from collector.storage.store import CorruptStore, StorageError, Substitute
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import Entry, entry, stored_hash
 from weighbridge.log.merkle import Frontier, Node
@@ -83,6 +83,9 @@ class FrozenLog:
         for leaf in self.leaves(start, count):
             frontier.append(stored_hash(leaf))
         return frontier.root()
+
+    def let_go(self, substitute: Substitute) -> int:  # noqa: ARG002
+        raise StorageError(f"{self._directory} is only read; nothing leaves it")
 
     def close(self) -> None:
         self._opened.cache_clear()

@@ -1,11 +1,13 @@
 """Reports that leave the store: a segment is written anew, with a row in place of each that names its leaf hash.
 
 Tree, heads and index stay as they are, and are made again from such rows as from the reports. A segment is replaced
-whole, so that a process that is killed leaves the old one or the new one. The segment that grows is left alone.
+whole, so that a process that is killed leaves the old one or the new one. The segment that grows is left alone: others
+may append to it meanwhile, and read all of them.
 """
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from collector.storage.packed_segments import BlockCache, is_packed, pack_in_place
@@ -17,41 +19,49 @@ from collector.storage.segments import (
     row_header,
     whatever_rows,
 )
-from collector.storage.store import CorruptStore, EvidenceLog
-from weighbridge.log.entries import Entry, EntryKind, entry
+from collector.storage.store import CorruptStore, Substitute
+from weighbridge.log.entries import EntryKind, entry
 from weighbridge.log.merkle import leaf_hash
 from weighbridge.process.files import sync_directory
 
-Substitute = Callable[[Entry, str], bytes | None]
-"""(a report's entry, its leaf hash) -> the row in its place; None: it stays."""
 
-
-def let_go(directory: Path, log: EvidenceLog, substitute: Substitute) -> int:
-    """Of the log whose segments are in `directory`; return how many reports left. Nobody else may have it open.
+def let_go(
+    directory: Path,
+    hashed: Callable[[int], bytes],
+    substitute: Substitute,
+    replacing: Callable[[], AbstractContextManager[object]],
+) -> int:
+    """Of the log whose segments are in `directory`; return how many reports left. `hashed` is the tree's word for an
+    entry; each segment is read and replaced within `replacing`.
 
     Raises CorruptStore at a row that is damaged, or not the one that the tree has, with that segment as it was.
     """
     count = 0
     for path in sorted(directory.glob("*.seg"))[:-1]:
-        new = path.with_name(path.name + ".new")
-        left = _write(path, new, log, substitute)
-        if left:
-            if is_packed(path):
-                pack_in_place(opened_rows(new, first_of(path), BlockCache()), new)
-            new.replace(path)
-            sync_directory(directory)
-        else:
-            new.unlink()
-        count += left
+        with replacing():
+            count += _replace(path, hashed, substitute)
     return count
 
 
-def _write(path: Path, new: Path, log: EvidenceLog, substitute: Substitute) -> int:
+def _replace(path: Path, hashed: Callable[[int], bytes], substitute: Substitute) -> int:
+    new = path.with_name(path.name + ".new")
+    left = _write(path, new, hashed, substitute)
+    if not left:
+        new.unlink()
+        return 0
+    if is_packed(path):
+        pack_in_place(opened_rows(new, first_of(path), BlockCache()), new)
+    new.replace(path)
+    sync_directory(path.parent)
+    return left
+
+
+def _write(path: Path, new: Path, hashed: Callable[[int], bytes], substitute: Substitute) -> int:
     first, left = first_of(path), 0
     with new.open("wb") as file:
         file.write(HEADER.pack(MAGIC, first))
         for index, leaf in _rows(path, first):
-            row = _in_place(index, leaf, log, substitute)
+            row = _in_place(index, leaf, hashed, substitute)
             left += row is not leaf
             file.write(row_header(row) + row)
         file.flush()
@@ -67,12 +77,14 @@ def _rows(path: Path, first: int) -> Iterator[tuple[int, bytes]]:
         yield index, leaf
 
 
-def _in_place(index: int, leaf: bytes, log: EvidenceLog, substitute: Substitute) -> bytes:
+def _in_place(
+    index: int, leaf: bytes, hashed: Callable[[int], bytes], substitute: Substitute
+) -> bytes:
     one = entry(index, leaf)
     if one.kind is not EntryKind.REPORT:
         return leaf
-    hashed = leaf_hash(leaf)
-    if hashed != log.node(0, index):
+    hashes_to = leaf_hash(leaf)
+    if hashes_to != hashed(index):
         raise CorruptStore(f"entry {index} is not the one that the tree has")
-    row = substitute(one, hashed.hex())
+    row = substitute(one, hashes_to.hex())
     return leaf if row is None else row

@@ -23,6 +23,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 from collector.storage.packed_segments import (
     MAGIC as PACKED,
@@ -277,6 +278,7 @@ class Segments:
         """Runs once a segment is begun: the one before it grows no more."""
         self._cache = BlockCache()
         self._seen = -1
+        self._replacing = Lock()
         if not directory.is_dir():
             raise CorruptStore(f"{directory} is missing")
         self._firsts = sorted(first_of(path) for path in directory.glob("*.seg"))
@@ -330,11 +332,18 @@ class Segments:
         """
         for first in self._firsts[bisect_right(self._firsts, self._seen) : -1]:
             self._seen = first
-            if worth_packing(self._path(first)):
-                pack_in_place(self._sealed(first), self._path(first), before_block)
-                self._sealed.cache_clear()
-                return True
+            with self.replacing():
+                if worth_packing(self._path(first)):
+                    pack_in_place(self._sealed(first), self._path(first), before_block)
+                    return True
         return False
+
+    @contextlib.contextmanager
+    def replacing(self) -> Iterator[None]:
+        """Within it one thread alone puts another file in the place of a segment, and after it each is opened anew."""
+        with self._replacing:
+            yield
+            self._sealed.cache_clear()
 
     @property
     def last_first(self) -> int:

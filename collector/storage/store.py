@@ -7,7 +7,7 @@ index it has come, and is brought up from there.
 The log has one writer at a time. Reading is safe from any thread while another appends.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,10 @@ class StoreFull(StorageError):
 
 class StoreInUse(StorageError):
     """Another process has this store open for writing."""
+
+
+Substitute = Callable[[Entry, str], bytes | None]
+"""(a report's entry, its leaf hash) -> the row in its place; None: it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,13 @@ class EvidenceLog(Protocol):
 
     def root(self) -> bytes:
         """The tree's hash at `size`."""
+        ...
+
+    def let_go(self, substitute: Substitute) -> int:
+        """Put the rows that it gives in place of reports, but for the log's newest; return how many left.
+
+        From any thread, one at a time, while another appends. Raises CorruptStore, with the rest as it was.
+        """
         ...
 
     def close(self) -> None: ...

@@ -85,6 +85,7 @@ ROWS = {
     "GET /v1/keys": "--xxxxx!",
     "POST /v1/keys/{key_id}/revoke": "--xxxxx0",
     "POST /v1/keys/{key_id}/rotate": "--xxxxx0",
+    "POST /v1/retention": "--xxxxx!",
     "GET /v1/clock": "--x!!!!!",
     "POST /v1/clock": "--xxxxx!",
     "GET /v1/contracts": "--x!!!!!",

@@ -14,7 +14,6 @@ from collector.storage import packed_segments as packed
 from collector.storage.embedded import create_store, open_embedded
 from collector.storage.frozen import FrozenLog
 from collector.storage.packed_segments import BlockCache, is_packed, opened_packed, pack_in_place
-from collector.storage.retention import let_go
 from collector.storage.scrub import Part, scrub
 from collector.storage.segments import HEADER, MAGIC, leaves_in, opened_rows, rows_of
 from collector.storage.store import CorruptStore, Store, StoreInfo
@@ -192,10 +191,11 @@ def test_reports_leave_a_packed_segment_which_is_packed_again(directory: Path) -
     def substitute(one: Entry, _: str) -> bytes | None:
         return stands if one.index % 2 else None
 
-    assert let_go(path.parent, store.log, substitute) == 180
+    assert store.log.let_go(substitute) == 180
+    after = list(store.log.leaves(0, 361))
     store.close()
     assert (is_packed(path), path.stat().st_size < size, path.stat().st_mode) == (True, True, mode)
-    after = list(FrozenLog(path.parent).leaves(0, 361))
+    assert list(FrozenLog(path.parent).leaves(0, 361)) == after
     assert after == [stands if row % 2 else leaf for row, leaf in enumerate(before)]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector.storage.embedded import open_embedded
+from collector.storage.frozen import FrozenLog
 from collector.storage.segments import row_header
 from tests.collector.building import (
     CONTRACT,
@@ -104,6 +105,23 @@ def test_what_leaves_is_proven_by_its_hash_and_the_rest_as_before(store: Path) -
             proof = inclusion_proof(index, head.size, kept.log.node)
             assert verify_inclusion(index, head.size, stored_hash(leaf), proof, head.root)
     assert sum(map(len, after)) < sum(map(len, before)) / 2
+
+
+def test_reports_leave_beside_a_collector_that_serves_on(store: Path) -> None:
+    agent, before = copy.deepcopy(AGENT), leaves_of(store)
+    with serving(store) as server:
+        said = command(store, "retain", "--dry-run")
+        assert said == (0, "kept by no contract any longer: n1\n", "")
+        assert server.report(agent.next()).status == 200
+        assert command(store, "retain")[1].endswith(f"{REPORTS} reports have left; {GROWS}\n")
+        assert server.report(agent.next()).status == 200
+        log = FrozenLog(store / "evidence" / "segments")
+        index = next(one.index for one in log.read(0, log.size) if one.kind is EntryKind.REMOVED)
+        (shown,) = server.get(f"/v1/log/entries?start={index}&limit=1").json
+        assert stored_hash(shown["envelope"].encode()) == leaf_hash(before[index])
+        assert command(store, "retain")[1].endswith(f"0 reports have left; {GROWS}\n")
+        assert server.stop() == 0
+    assert command(store, "scrub")[0] == 0
 
 
 def test_scrub_knows_it_and_all_that_is_derived_is_made_again_from_what_stays(store: Path) -> None:
