@@ -13,6 +13,7 @@ import json
 from enum import StrEnum
 from functools import cache
 from itertools import pairwise
+from operator import attrgetter
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -157,13 +158,19 @@ class ReportClocks(WirePart, frozen=True):
 
 
 class UnavailableSpan(WirePart, frozen=True):
-    """Samples [from, to) of one reading of one device have no value."""
+    """Samples [from, to) of one reading of one device have no value.
 
-    device: Name
+    Both are names of the block that it is of, which is looked at there: there are many rows, and few names.
+    """
+
+    device: str
     from_: Count = msgspec.field(name="from")
-    reading: Name
+    reading: str
     reason: Reason
     to: Count
+
+
+FROM = attrgetter("from_")
 
 
 class Block(WirePart, frozen=True):
@@ -198,13 +205,14 @@ class Block(WirePart, frozen=True):
         """Whether the rows in unavailable name nothing but nulls, and none twice."""
         columns = {device: column for column, device in enumerate(self.devices)}
         ends: dict[tuple[str, str], int] = {}
-        for span in sorted(self.unavailable, key=lambda span: span.from_):
+        for span in sorted(self.unavailable, key=FROM):
             rows, column = self.readings.get(span.reading), columns.get(span.device)
             named = (span.reading, span.device)
             if rows is None or column is None or span.from_ < ends.get(named, 0):
                 return False
-            if any(row[column] is not None for row in rows[span.from_ : span.to]):
-                return False
+            for row in rows[span.from_ : span.to]:
+                if row[column] is not None:
+                    return False
             ends[named] = span.to
         return True
 
