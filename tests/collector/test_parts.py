@@ -1,19 +1,36 @@
 """Reports in parts at the door of a real collector: as strict as envelopes, and the same bytes in the log."""
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.daemon import reseal
+from agent.report.log_watch import LogWatch
 from agent.report.parting import Parting
-from agent.report.transport import HttpAnswer
+from agent.report.receipts import ReceiptFile
+from agent.report.reporter import Reporter, Sending
+from agent.report.spool import SMALLEST, Spool
+from agent.report.transport import HttpAnswer, Packed, Transport
 from collector.log.bases import IDLE_SECONDS, MOST_BYTES, ROOM_BYTES, Bases
 from collector.log.decoding import Decoder
 from collector.log.ingest import Limits
-from tests.collector.building import Agent, Answered, Serving, body
+from tests.collector.building import (
+    Agent,
+    Answered,
+    Serving,
+    body,
+    leaves_of,
+    log_signer,
+    make_store,
+    serving,
+)
 from tests.collector.test_ingest import problem
+from weighbridge.process.log_trust import LogTrust
 from weighbridge.wire.parts import (
     HEAD,
     PARTS_HEADER,
@@ -26,6 +43,7 @@ from weighbridge.wire.parts import (
     texts_of,
 )
 from weighbridge.wire.problems import Problem
+from weighbridge.wire.report import EventKind, digest
 from weighbridge.wire.signing import open_envelope
 
 LIMITS = Limits()
@@ -244,6 +262,60 @@ def test_what_is_refused_in_parts_goes_as_envelopes_before_it_is_believed() -> N
     for status in (429, 503):
         assert parting.believed(parting.packed([one]), answer(status=status))
     assert parting.believed(parting.packed([one]), answer(status=400))
+
+
+class Post:
+    """Hands batches to a collector that may be another process each time, and notes in which form they went."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.seen: list[tuple[bool, int]] = []
+
+    async def __call__(self, packed: Packed, kept: Sequence[int]) -> HttpAnswer:
+        transport = Transport(self.url)
+        try:
+            got = await transport.post_reports(packed, kept)
+        finally:
+            await transport.close()
+        self.seen.append((packed.in_parts, got.status))
+        return got
+
+
+async def noted(_: EventKind, __: str) -> None:
+    raise AssertionError("the log was found to be another one")
+
+
+async def test_an_agents_reporter_goes_on_where_its_collector_has_forgotten_the_base(
+    tmp_path: Path,
+) -> None:
+    agent, post, reports = Agent("n1"), Post(), list[bytes]()
+    directory = make_store(tmp_path / "store", [agent])
+    spool = Spool(tmp_path / "spool", 8 * SMALLEST)
+    watch = LogWatch(tmp_path, LogTrust(log_signer(directory).public_key, tmp_path))
+    reporter = Reporter(
+        spool,
+        ReceiptFile(tmp_path / "receipts", 1 << 20),
+        watch,
+        Sending(post),
+        partial(reseal, agent.signer),
+        lambda: None,
+        noted,
+    )
+    for _ in range(2):
+        with serving(directory) as server:
+            post.url = server.url
+            for _ in range(3):
+                slot = spool.next_slot()
+                agent.chain = slot.chain
+                reports.append(agent.next())
+                spool.append(slot, reports[-1], digest(open_envelope(reports[-1]).payload))
+                while await reporter.send_batch_wait_s() is not None:
+                    pass
+            assert server.stop() == 0
+    spool.close()
+    parts = [(True, 200), (True, 200)]
+    assert post.seen == [(False, 200), *parts, (True, 409), (False, 200), *parts]
+    assert [leaf for leaf in leaves_of(directory) if leaf in reports] == reports
 
 
 def test_both_programs_agree_on_what_a_report_is_compressed_against(
