@@ -25,10 +25,12 @@ from collector.log.commits import CommitBatch, Committer
 from collector.log.contradictions import Contradictions
 from collector.log.decoding import Decoder
 from collector.log.keys import KeyRing, NodeKey
+from collector.log.parted import OpenedLeaf, PartsReader
 from collector.storage.store import Accepted, ChainKey, CorruptStore
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import EntryKind, Refused, payload_type
 from weighbridge.wire.clocks import ToldClocks, before_1970, goes_back
+from weighbridge.wire.parts import PARTS_TYPE
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.receipts import Expected, Receipt
 from weighbridge.wire.report import (
@@ -130,13 +132,16 @@ class Unpacker:
     def __init__(self, limits: Limits, bases: Bases | None = None) -> None:
         """`bases`: of reports in parts."""
         self._limits = limits
-        self._decoder = Decoder(Bases() if bases is None else bases, limits.reports)
+        self._decoder = Decoder()
+        self._parts = PartsReader(Bases() if bases is None else bases)
 
-    def unpack(self, body: bytes, encoding: str | None) -> list[bytes]:
+    def unpack(self, body: bytes, encoding: str | None) -> Sequence[bytes]:
         """The envelopes in a request. Raises Problem."""
         limits = self._limits
         if len(body) > limits.body_bytes:
             raise Problem("too_large", f"the body is over {limits.body_bytes} bytes")
+        if encoding == PARTS_TYPE:
+            return self._parts.leaves(body, limits.reports, limits.decompressed_bytes)
         data = self._decoder.decoded(body, encoding, limits.decompressed_bytes)
         if not data.endswith(b"\n"):
             raise Problem("malformed", "no report, or the last one does not end its line")
@@ -146,10 +151,14 @@ class Unpacker:
 
     def is_large(self, body: bytes, encoding: str | None) -> bool:
         """Whether `unpack` takes a while."""
+        if encoding == PARTS_TYPE:
+            return self._parts.is_large(body, APART_BYTES)
         return self._decoder.is_large(body, encoding, APART_BYTES)
 
     def first(self, beginning: bytes, encoding: str | None) -> bytes | None:
         """The first envelope of a request that is still coming, once it is here."""
+        if encoding == PARTS_TYPE:
+            return self._parts.first(beginning, self._limits.report_bytes)
         return self._decoder.first_line(beginning, encoding, self._limits.report_bytes)
 
 
@@ -163,7 +172,7 @@ def _signed(leaf: bytes, ring: KeyRing, report_bytes: int) -> tuple[Envelope, No
     if len(leaf) > report_bytes:
         raise Refusal("too_large", f"the report is over {report_bytes} bytes")
     try:
-        envelope = open_envelope(leaf)
+        envelope = leaf.envelope if isinstance(leaf, OpenedLeaf) else open_envelope(leaf)
     except SignatureError as error:
         raise Refusal("malformed", str(error)) from error
     if envelope.payload_type != REPORT_TYPE:

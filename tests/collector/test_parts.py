@@ -17,8 +17,7 @@ from agent.report.reporter import Reporter, Sending
 from agent.report.spool import SMALLEST, Spool
 from agent.report.transport import HttpAnswer, Packed, Transport
 from collector.log.bases import IDLE_SECONDS, MOST_BYTES, ROOM_BYTES, Bases
-from collector.log.decoding import Decoder
-from collector.log.ingest import Limits
+from collector.log.ingest import Limits, Unpacker
 from tests.collector.building import (
     Agent,
     Answered,
@@ -177,16 +176,16 @@ def test_a_bomb_and_too_many_reports_are_too_large(
 def test_any_bytes_are_parts_or_malformed(rubbish: bytes, at: int) -> None:
     agent = Agent("n")
     content = parted(agent.next())
-    decoder = Decoder(Bases(), LIMITS.reports)
+    unpacker = Unpacker(LIMITS)
     for damaged in (rubbish, content[:at] + rubbish, content[:at] + rubbish + content[at:]):
-        decoder.is_large(damaged, PARTS_TYPE, 10)
-        decoder.first_line(damaged, PARTS_TYPE, LIMITS.report_bytes)
-        assert said_of(decoder, damaged) in ("lines", "malformed", "unknown_base", "too_large")
+        unpacker.is_large(damaged, PARTS_TYPE)
+        unpacker.first(damaged, PARTS_TYPE)
+        assert said_of(unpacker, damaged) in ("leaves", "malformed", "unknown_base", "too_large")
 
 
-def said_of(decoder: Decoder, content: bytes) -> str:
+def said_of(unpacker: Unpacker, content: bytes) -> str:
     try:
-        return "lines" if decoder.decoded(content, PARTS_TYPE, 1 << 20).endswith(b"\n") else ""
+        return "leaves" if unpacker.unpack(content, PARTS_TYPE) else "nothing"
     except Problem as refused:
         return refused.code
 
@@ -195,11 +194,11 @@ def test_whose_it_is_shows_once_the_first_report_is_here() -> None:
     agent = Agent("n")
     reports = [agent.next() for _ in range(120)]
     content = parted(*reports)
-    decoder, signed = Decoder(Bases(), LIMITS.reports), HEAD.size + 64 * len(reports)
+    unpacker, signed = Unpacker(LIMITS), HEAD.size + 64 * len(reports)
     here = content[: (signed + len(content)) // 2]
-    assert decoder.first_line(here, PARTS_TYPE, LIMITS.report_bytes) == reports[0]
+    assert unpacker.first(here, PARTS_TYPE) == reports[0]
     for short in (content[: HEAD.size + 70], content[:signed], content[: signed + 9]):
-        assert decoder.first_line(short, PARTS_TYPE, LIMITS.report_bytes) is None
+        assert unpacker.first(short, PARTS_TYPE) is None
 
 
 def test_a_base_gives_way_when_its_key_is_silent_and_newcomers_wait_until_then() -> None:
