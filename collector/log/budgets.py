@@ -5,22 +5,25 @@ until it is not; a request that is let in may leave a debt. Nothing is remembere
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import dataclass, field
 from math import ceil
+from typing import NamedTuple
 
 from weighbridge.wire.problems import Problem
 
 HOUR_S = 3600
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
+class Costs(NamedTuple):
     """Of a key: bytes of reports, reports, new chains, and rows and findings that judging them brings."""
 
     bytes: int = 0
     reports: int = 0
     chains: int = 0
     findings: int = 0
+
+    def and_also(self, more: "Costs") -> "Costs":
+        return Costs(*(one + other for one, other in zip(self, more, strict=True)))
 
 
 HOURLY = Costs(bytes=1 << 30, reports=200_000, chains=200, findings=100_000)
@@ -37,7 +40,7 @@ class Budgets:
     """Of every key that has sent a report to this process."""
 
     def __init__(self, hourly: Costs, monotonic_s: Callable[[], float]) -> None:
-        self._hourly = astuple(hourly)
+        self._hourly = hourly
         self._monotonic_s = monotonic_s
         self._left: dict[str, _Left] = {}
 
@@ -55,15 +58,15 @@ class Budgets:
 
     def _take(self, key: str, cost: Costs) -> None:
         left = self._now(key)
-        left.costs = [one - taken for one, taken in zip(left.costs, astuple(cost), strict=True)]
+        left.costs = [one - taken for one, taken in zip(left.costs, cost, strict=True)]
 
     def refuse_if_spent(self, key: str) -> None:
         """Raises Problem: over_budget."""
         left = self._now(key).costs
-        for what, hourly, one in zip(fields(Costs), self._hourly, left, strict=True):
+        for what, hourly, one in zip(Costs._fields, self._hourly, left, strict=True):
             if one < 1:
                 wait_s = ceil((1 - one) * HOUR_S / hourly)
-                detail = f"the key has used up its {what.name} of this hour"
+                detail = f"the key has used up its {what} of this hour"
                 raise Problem("over_budget", detail, retry_after_seconds=min(wait_s, HOUR_S))
 
     def _now(self, key: str) -> _Left:

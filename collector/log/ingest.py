@@ -11,7 +11,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -588,8 +588,7 @@ def _at(sender: str) -> str:
 
 
 def _add_cost(found: dict[str, Costs], key: str, cost: Costs) -> None:
-    known = astuple(found.get(key, Costs()))
-    found[key] = Costs(*(one + more for one, more in zip(known, astuple(cost), strict=True)))
+    found[key] = found[key].and_also(cost) if key in found else cost
 
 
 def _problem(refusal: Refusal, placed: Sequence[Receipt], head: Head | None) -> Problem:
