@@ -7,6 +7,7 @@ them: so no number of them takes the room of those that are known, and no known 
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 STRANGERS_PART = 4
 SITE_BITS = 64
@@ -93,6 +94,7 @@ class Room:
         return next(iter(largest.guests))
 
 
+@lru_cache(maxsize=4096)
 def site(address: str) -> str:
     """Whom an address stands for: itself, or its IPv6 network."""
     try:
