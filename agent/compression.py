@@ -1,6 +1,7 @@
 """The one door to Zstandard: the standard library's module, or its backport where Python has none yet."""
 
 import sys
+from collections.abc import Mapping
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -15,7 +16,7 @@ def compress(data: bytes) -> bytes:
     return zstd.compress(data, LEVEL)
 
 
-CLOSELY = {
+CLOSELY: Mapping[int, int] = {
     zstd.CompressionParameter.compression_level: 5,
     zstd.CompressionParameter.window_log: 18,
     zstd.CompressionParameter.chain_log: 16,
