@@ -31,7 +31,6 @@ from collector.storage.packed_segments import (
 from collector.storage.packed_segments import (
     BlockCache,
     PackedSegment,
-    is_packed,
     opened_packed,
     pack_in_place,
     packed_leaves,
@@ -198,9 +197,10 @@ def _row_at(data: mmap.mmap | bytes, offset: int) -> bytes | None:
 
 def opened_rows(path: Path, first: int, cache: BlockCache) -> SegmentFile | PackedSegment:
     """A segment to be read, packed or not. What follows its last whole row is left alone. Raises CorruptStore."""
-    if is_packed(path):
-        return opened_packed(path, first, cache)
     segment = SegmentFile(path, first, writable=False)
+    # Of what was opened: at its path a packed one may have come by now.
+    if os.pread(segment.descriptor, len(PACKED), 0) == PACKED:
+        return opened_packed(path, first, cache)
     segment.scan()
     return segment
 
@@ -210,11 +210,12 @@ def whatever_rows(path: Path, first: int) -> Iterator[tuple[int, bytes | None]]:
 
     Behind a row whose length is damaged, it goes on with the next one that is good. Raises CorruptStore.
     """
-    if is_packed(path):
-        yield from opened_packed(path, first, BlockCache()).whatever_leaves()
-        return
     with path.open("rb") as file:
-        if file.read(HEADER.size) != HEADER.pack(MAGIC, first):
+        header = file.read(HEADER.size)
+        if header.startswith(PACKED):
+            yield from opened_packed(path, first, BlockCache()).whatever_leaves()
+            return
+        if header != HEADER.pack(MAGIC, first):
             raise CorruptStore(f"{path}: offset 0: not the header of this segment")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             offset = HEADER.size

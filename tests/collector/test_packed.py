@@ -1,10 +1,12 @@
 """Segments that grow no more rest packed: what they held comes back to the byte, wherever it is read."""
 
+import os
 import random
 import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -155,6 +157,23 @@ def test_what_is_killed_while_it_packs_leaves_the_plain_segment_or_the_packed_on
     assert step > 6
     assert is_packed(path)
     assert list(opened_rows(path, 0, BlockCache()).leaves(0, 360)) == leaves
+
+
+def test_who_opens_a_segment_while_it_is_packed_reads_what_it_holds(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = first_segment(directory)
+    rows, opens = opened_rows(path, 0, BlockCache()), os.open
+    leaves = list(rows.leaves(0, 360))
+
+    def packed_just_before(*asked: Any, **more: Any) -> int:
+        monkeypatch.setattr(os, "open", opens)
+        pack_in_place(rows, path)
+        return opens(*asked, **more)
+
+    monkeypatch.setattr(os, "open", packed_just_before)
+    assert list(opened_rows(path, 0, BlockCache()).leaves(0, 360)) == leaves
+    assert is_packed(path)
 
 
 def test_a_damaged_block_is_named_and_the_others_are_read(directory: Path) -> None:
