@@ -22,6 +22,7 @@ from collector.storage.handed_out import MEND, RESTORE, HeadFile, replace_head
 from collector.storage.index import SqliteIndex
 from collector.storage.ledger import SqliteLedger
 from collector.storage.packing import Packing
+from collector.storage.reading import ReadLog
 from collector.storage.retention import let_go
 from collector.storage.segments import Segments
 from collector.storage.store import (
@@ -36,8 +37,7 @@ from collector.storage.store import (
 )
 from collector.storage.tree import TreeFile
 from weighbridge.log.checkpoint import Head, sign_head
-from weighbridge.log.entries import Entry, entry
-from weighbridge.log.merkle import EMPTY_ROOT, DamagedTree, Frontier, Node, ProvenTree
+from weighbridge.log.merkle import EMPTY_ROOT, DamagedTree, Frontier
 from weighbridge.process.files import sync_directory, write_file
 from weighbridge.wire.signing import Signer
 
@@ -48,7 +48,7 @@ SEGMENT_BYTES = 64 << 20
 TREE_BATCH = 4096
 
 
-class EmbeddedLog:
+class EmbeddedLog(ReadLog):
     """The log in a directory. One thread appends; any thread reads what is durable."""
 
     def __init__(self, directory: Path, segment_bytes: int, lock: int) -> None:
@@ -62,7 +62,6 @@ class EmbeddedLog:
         self._segments.after_new = self._packing.wake
         self._restore_tree()
         self._size = self._before = self._segments.size
-        self._damage: str | None = None
         self._require_handed_out(directory)
 
     def _durable(self, index: int) -> bool:
@@ -136,44 +135,11 @@ class EmbeddedLog:
     def leaves(self, start: int, limit: int) -> Iterator[bytes]:
         return self._segments.leaves(start, max(0, min(limit, self._size - start)))
 
-    def read(self, start: int, limit: int) -> Iterator[Entry]:
-        for index, leaf in enumerate(self.leaves(start, limit), start):
-            try:
-                yield entry(index, leaf)
-            except ValueError as error:
-                raise CorruptStore(f"entry {index} is no entry: {error}") from error
-
     def node(self, level: int, index: int) -> bytes:
         return self._tree.node(level, index)
 
-    @property
-    def damage(self) -> str | None:
-        return self._damage
-
-    def proven(self) -> Node:
-        head = self._heads.newest
-        if head is None:
-            return self.node
-        try:
-            tree = ProvenTree(head.size, head.root, self.node)
-        except DamagedTree as error:
-            raise self._damaged(error) from error
-
-        def node(level: int, index: int) -> bytes:
-            try:
-                return tree.node(level, index)
-            except DamagedTree as error:
-                raise self._damaged(error) from error
-
-        return node
-
-    def _damaged(self, error: DamagedTree) -> CorruptStore:
-        """Once in the journal."""
-        said = f"evidence/tree: {error}; `weighbridge scrub` on the stopped store makes it again"
-        if said != self._damage:
-            logger.error("%s", said)
-        self._damage = said
-        return CorruptStore(said)
+    def _said(self, error: DamagedTree) -> str:
+        return f"evidence/tree: {error}; `weighbridge scrub` on the stopped store makes it again"
 
     def root(self) -> bytes:
         return self._tree.root()
