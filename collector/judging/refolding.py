@@ -7,8 +7,8 @@ from pathlib import Path
 from collector.judging.writer import JUDGES, SLICE, LedgerWriter
 from collector.storage.derived import open_derived
 from collector.storage.frozen import FrozenLog
-from collector.storage.index import SqliteIndex
-from collector.storage.ledger import SqliteLedger, read_snapshot
+from collector.storage.index import SqlIndex
+from collector.storage.ledger import SqlLedger, read_snapshot
 from collector.storage.ledgers import differences
 from collector.storage.store import Store, StoreInfo
 from weighbridge.judge.snapshot import SnapshotError, restore
@@ -45,7 +45,7 @@ def _refold(directory: Path, info: StoreInfo, upto: int, given: Path) -> None:
     """Its index stays empty: nothing that was folded before is taken up."""
     engine = open_derived(given)
     log = FrozenLog(directory / "evidence" / "segments")
-    store = Store(info, log, SqliteIndex(engine), SqliteLedger(engine))
+    store = Store(info, log, SqlIndex(engine), SqlLedger(engine))
     try:
         writer = LedgerWriter(store)
         while writer.folded < upto and writer.catch_up(min(SLICE, upto - writer.folded)):

@@ -18,8 +18,8 @@ from collector.judging.writer import LedgerWriter
 from collector.log.keys import KINDS as KEY_KINDS
 from collector.storage.derived import open_derived
 from collector.storage.frozen import FrozenLog
-from collector.storage.index import UNLISTED, SqliteIndex
-from collector.storage.ledger import SqliteLedger
+from collector.storage.index import UNLISTED, SqlIndex
+from collector.storage.ledger import SqlLedger
 from collector.storage.received import tick_before_us
 from collector.storage.store import Indexed, Store, StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
@@ -46,8 +46,8 @@ class Replay:
         """Opens the store for reading. `log_key` is the log's first, `later_keys` what it was to have. Raises
         StorageError."""
         engine = open_derived(state)
-        self._index = SqliteIndex(engine)
-        self._ledger = SqliteLedger(engine)
+        self._index = SqlIndex(engine)
+        self._ledger = SqlLedger(engine)
         self._signers = Signers(log_key, later_keys)
         self._as_of_s = as_of_s
         self._segments = directory / "evidence" / "segments"

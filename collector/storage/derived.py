@@ -1,4 +1,5 @@
-"""The one SQLite file, `index.sqlite`: what is derived from the log, and can be made again from it.
+"""The tables of what is derived from the log and can be made again from it, and the one SQLite file that holds them in
+an embedded store, `index.sqlite`.
 
 Because it can be made again, it has no migrations: a file of another schema is set aside by being made anew.
 """
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Dialect,
     Engine,
     Index,
     Integer,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    TypeDecorator,
     UniqueConstraint,
     create_engine,
     event,
@@ -28,6 +31,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError, OperationalError
@@ -44,9 +48,36 @@ FIND_REPORT = "SELECT payload_hash, entry, received_us FROM reports WHERE chain_
 metadata = MetaData()
 
 
+ESCAPE = "\ufdd0"
+"""No character of any text; where one has it all the same, it is escaped as well."""
+
+
+class AnyText(TypeDecorator[str]):
+    """Text as PostgreSQL takes it, which knows no NUL; what it keeps sorts by code point, as in SQLite."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return value and value.replace(ESCAPE, ESCAPE + "1").replace("\0", ESCAPE + "0")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return value and value.replace(ESCAPE + "0", "\0").replace(ESCAPE + "1", ESCAPE)
+
+
+TEXT = String().with_variant(AnyText(collation="C"), "postgresql")
+ID = BigInteger().with_variant(Integer, "sqlite")
+UPSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def upsert(engine: Engine, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that may say what is done on a conflict, in the words of the engine."""
+    return UPSERTS[engine.dialect.name](table)
+
+
 def texts(*names: str) -> Iterator[Column[str]]:
     """Columns that always hold text."""
-    return (Column(name, String, nullable=False) for name in names)
+    return (Column(name, TEXT, nullable=False) for name in names)
 
 
 def numbers(*names: str) -> Iterator[Column[int]]:
@@ -63,14 +94,14 @@ progress = Table(
 chains = Table(
     "chains",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ID, primary_key=True),
     *texts("key_id", "chain", "stream"),
     UniqueConstraint("key_id", "chain", "stream"),
 )
 reports = Table(
     "reports",
     metadata,
-    Column("chain_id", Integer, primary_key=True),
+    Column("chain_id", BigInteger, primary_key=True),
     Column("seq", BigInteger, primary_key=True),
     Column("payload_hash", LargeBinary, nullable=False),
     *numbers("entry", "received_us"),
@@ -86,7 +117,7 @@ records = Table(
 rows = Table(
     "rows",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ID, primary_key=True),
     *texts("contract", "node"),
     Column("slot", Integer, nullable=False),
     *texts("device", "chain"),
@@ -105,14 +136,15 @@ Index(
     *(rows.c[name] for name in CURRENT.split()),
     unique=True,
     sqlite_where=rows.c.superseded_us.is_(None),
+    postgresql_where=rows.c.superseded_us.is_(None),
 )
 uses = Table(
     "uses",
     metadata,
-    Column("contract", String, primary_key=True),
+    Column("contract", TEXT, primary_key=True),
     Column("hour_us", BigInteger, primary_key=True),
-    Column("node", String, primary_key=True),
-    Column("chain", String, primary_key=True),
+    Column("node", TEXT, primary_key=True),
+    Column("chain", TEXT, primary_key=True),
     Column("recorded_us", BigInteger, primary_key=True),
     *numbers(
         "from_us",
@@ -131,7 +163,7 @@ uses = Table(
 findings = Table(
     "findings",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ID, primary_key=True),
     *texts("contract", "node", "device", "code", "severity", "verdict", "level"),
     *texts("expected", "observed", "answerable"),
     Column("since_us", BigInteger, nullable=False),

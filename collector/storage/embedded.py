@@ -19,8 +19,8 @@ from pathlib import Path
 
 from collector.storage.derived import open_derived, read_only, remove_derived
 from collector.storage.handed_out import MEND, RESTORE, HeadFile, replace_head
-from collector.storage.index import SqliteIndex
-from collector.storage.ledger import SqliteLedger
+from collector.storage.index import SqlIndex
+from collector.storage.ledger import SqlLedger
 from collector.storage.packing import Packing
 from collector.storage.reading import ReadLog
 from collector.storage.retention import let_go
@@ -192,10 +192,10 @@ def open_embedded(directory: Path, segment_bytes: int = SEGMENT_BYTES) -> Store:
             raise CorruptStore(said)
         engine = open_derived(directory / "index.sqlite")
         undo.callback(engine.dispose)
-        index = SqliteIndex(engine)
+        index = SqlIndex(engine)
         index.catch_up(log)
         undo.pop_all()
-    return Store(info, log, index, SqliteLedger(engine))
+    return Store(info, log, index, SqlLedger(engine))
 
 
 @contextmanager
@@ -203,7 +203,7 @@ def judged_store(directory: Path) -> Iterator[JudgedStore]:
     """Beside the process that has the store open: its ledger, as far as that was written. Raises StorageError."""
     engine = read_only(directory / "index.sqlite")
     try:
-        yield JudgedStore(read_info(directory), SqliteLedger(engine))
+        yield JudgedStore(read_info(directory), SqlLedger(engine))
     finally:
         engine.dispose()
 

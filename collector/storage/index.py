@@ -1,13 +1,12 @@
-"""The entry index on SQLite: the newest report of every chain in memory, the rest on disk, written behind."""
+"""The entry index in SQL: the newest report of every chain in memory, the rest in the database, written behind."""
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Engine, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
-from collector.storage.derived import chains, progress, records, reports, writing
+from collector.storage.derived import chains, progress, records, reports, upsert, writing
 from collector.storage.received import tick_before_us, wall_us
 from collector.storage.store import (
     Accepted,
@@ -35,14 +34,17 @@ WHERE chain_id = id AND seq = (SELECT max(seq) FROM reports WHERE chain_id = cha
 """The newest report of each chain, each looked up: SQLite keeps the order of a CROSS JOIN, and any other would read all
 reports that there ever were."""
 
-INSERT_REPORT = (
-    "INSERT OR REPLACE INTO reports (chain_id, seq, payload_hash, entry, received_us)"
-    " VALUES (?, ?, ?, ?, ?)"
-)
+REPORT = "INTO reports (chain_id, seq, payload_hash, entry, received_us) VALUES"
+INSERT_REPORT = {
+    "sqlite": f"INSERT OR REPLACE {REPORT} (?, ?, ?, ?, ?)",
+    "postgresql": f"INSERT {REPORT} (%s, %s, %s, %s, %s) ON CONFLICT (chain_id, seq) DO UPDATE SET"
+    " payload_hash = excluded.payload_hash, entry = excluded.entry, received_us = excluded.received_us",
+}
+"""By dialect: as the driver takes it, for there are many."""
 
 
-class SqliteIndex:
-    """The entry index on SQLite. Not safe for two callers at once."""
+class SqlIndex:
+    """The entry index in SQL. Not safe for two callers at once."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -153,15 +155,15 @@ class SqliteIndex:
                 if entry.kind not in UNLISTED
             ]
             if listed:
-                connection.execute(upsert(records).on_conflict_do_nothing(), listed)
+                connection.execute(upsert(self._engine, records).on_conflict_do_nothing(), listed)
             for entry in self._pending:
                 if entry.chain is not None and entry.chain not in ids:
                     new = insert(chains).values(asdict(entry.chain)).returning(chains.c.id)
                     ids[entry.chain] = connection.execute(new).scalar_one()
             accepted = _report_rows(self._pending, ids)
             if accepted:
-                connection.exec_driver_sql(INSERT_REPORT, accepted)
-            mark = upsert(progress).values(name="indexed", value=self._indexed)
+                connection.exec_driver_sql(INSERT_REPORT[self._engine.dialect.name], accepted)
+            mark = upsert(self._engine, progress).values(name="indexed", value=self._indexed)
             connection.execute(
                 mark.on_conflict_do_update(
                     index_elements=[progress.c.name], set_={"value": self._indexed}

@@ -1,4 +1,4 @@
-"""The ledger on SQLite."""
+"""The ledger in SQL: on SQLite, or on PostgreSQL."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,22 +9,22 @@ from typing import Any
 
 from sqlalchemy import (
     Engine,
+    Executable,
     LargeBinary,
     RowMapping,
+    Table,
     bindparam,
     cast,
     delete,
     func,
-    insert,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import DatabaseError
 
 from collector.storage.derived import findings as findings_table
-from collector.storage.derived import progress, read_only, snapshots, writing
+from collector.storage.derived import progress, read_only, snapshots, upsert, writing
 from collector.storage.derived import rows as rows_table
 from collector.storage.derived import uses as uses_table
 from collector.storage.packed import unpack
@@ -40,6 +40,7 @@ BOUND_FIELDS = {f"b_{name}": name for name in ROW_FIELDS}
 USE_FIELDS = {field.name: field.name for field in fields(Use)}
 FINDING_FIELDS = {field.name: field.name for field in fields(Finding)}
 TOLD_AT_ONCE = 1_000
+STREAMED = {"stream_results": True}
 FINDING_KEY = ("contract", "node", "device", "code", "since_us")
 
 SUPERSEDE = (
@@ -59,31 +60,24 @@ SUPERSEDE = (
     )
     .values(superseded_us=bindparam("b_recorded_us"))
 )
-INSERT_ROW = upsert(rows_table).on_conflict_do_nothing()
-REPLACE_USE = insert(uses_table).prefix_with("OR REPLACE")
-INSERT_FINDING = upsert(findings_table)
-UPSERT_FINDING = INSERT_FINDING.on_conflict_do_update(
-    index_elements=FINDING_KEY,
-    set_={
-        name: INSERT_FINDING.excluded[name] for name in FINDING_FIELDS if name not in FINDING_KEY
-    },
-)
-INSERT_SNAPSHOT = upsert(snapshots)
-UPSERT_SNAPSHOT = INSERT_SNAPSHOT.on_conflict_do_update(
-    index_elements=[snapshots.c.name], set_={"state": INSERT_SNAPSHOT.excluded.state}
-)
-
 _ENTRIES = (func.min(rows_table.c.first_entry), func.max(rows_table.c.last_entry))
 
 STATE = cast(snapshots.c.state, LargeBinary)
 """As bytes, whatever somebody put there."""
 
 
-class SqliteLedger:
+class SqlLedger:
     """Any thread may write or read; writes wait for each other."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._insert_row = upsert(engine, rows_table).on_conflict_do_nothing()
+        self._replace_use = _replacing(
+            engine, uses_table, [key.name for key in uses_table.primary_key]
+        )
+        self._replace_finding = _replacing(engine, findings_table, FINDING_KEY)
+        self._replace_snapshot = _replacing(engine, snapshots, ["name"])
+        self._replace_mark = _replacing(engine, progress, ["name"])
 
     def write(
         self,
@@ -98,18 +92,15 @@ class SqliteLedger:
             for told in _told(rows, BOUND_FIELDS):
                 connection.execute(SUPERSEDE, told)
             for told in _told(rows, ROW_FIELDS):
-                connection.execute(INSERT_ROW, told)
+                connection.execute(self._insert_row, told)
             for told in _told(findings, FINDING_FIELDS):
-                connection.execute(UPSERT_FINDING, told)
+                connection.execute(self._replace_finding, told)
             for told in _told(uses, USE_FIELDS):
-                connection.execute(REPLACE_USE, told)
+                connection.execute(self._replace_use, told)
             if snapshots:
                 states = [{"name": name, "state": state} for name, state in snapshots.items()]
-                connection.execute(UPSERT_SNAPSHOT, states)
-            mark = upsert(progress).values(name="folded", value=folded)
-            connection.execute(
-                mark.on_conflict_do_update(index_elements=[progress.c.name], set_={"value": folded})
-            )
+                connection.execute(self._replace_snapshot, states)
+            connection.execute(self._replace_mark, {"name": "folded", "value": folded})
 
     def rows(
         self,
@@ -133,7 +124,7 @@ class SqliteLedger:
         places = (table.node, table.slot, table.device, table.chain, table.start_us)
         query = query.order_by(*places, table.recorded_us)
         with self._engine.connect() as connection:
-            yield from _rows(connection.execute(query))
+            yield from _rows(connection.execute(query, execution_options=STREAMED))
 
     def weight(self, contract: str, start_us: int, end_us: int, most: int) -> int:
         counted = 0
@@ -154,7 +145,7 @@ class SqliteLedger:
             .order_by(table.hour_us, table.node, table.chain, table.recorded_us)
         )
         with self._engine.connect() as connection:
-            found = (Use(*row) for row in connection.execute(query))
+            found = (Use(*row) for row in connection.execute(query, execution_options=STREAMED))
             for _, told in groupby(found, key=lambda use: use.key):
                 yield deque(told, maxlen=1)[0]
 
@@ -191,7 +182,7 @@ class SqliteLedger:
         with self._engine.connect() as connection:
             found = connection.execute(query).all()
         return [
-            Arrival(node, start_us, end_us, recorded_us, slot_us, _known(entries))
+            Arrival(node, start_us, end_us, recorded_us, int(slot_us), _known(entries))
             for node, start_us, end_us, recorded_us, slot_us, *entries in found
         ]
 
@@ -233,6 +224,15 @@ class SqliteLedger:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _replacing(engine: Engine, table: Table, key: Sequence[str]) -> Executable:
+    """Inserts a row, or puts it in place of the one that has its key; that keeps its `id`."""
+    insert = upsert(engine, table)
+    others = [one.name for one in table.columns if one.name not in (*key, "id")]
+    return insert.on_conflict_do_update(
+        index_elements=key, set_={name: insert.excluded[name] for name in others}
+    )
 
 
 def read_snapshot(path: Path, name: str) -> bytes | None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from collector.judging.writer import LedgerWriter
 from collector.storage.derived import open_derived
 from collector.storage.frozen import FrozenLog
-from collector.storage.index import SqliteIndex
-from collector.storage.ledger import SqliteLedger
+from collector.storage.index import SqlIndex
+from collector.storage.ledger import SqlLedger
 from collector.storage.packed import LEAST_BYTES, Packer, unpack
 from collector.storage.store import Store, StoreInfo
 from tests.collector.building import make_store, opened
@@ -61,10 +61,10 @@ class Judging:
     def start(self) -> None:
         """What was in memory is gone."""
         engine = open_derived(self._ledger)
-        index = SqliteIndex(engine)
+        index = SqlIndex(engine)
         index.catch_up(self._log)
         info = StoreInfo("weighbridge/test")
-        self.store = Store(info, self._log, index, SqliteLedger(engine))
+        self.store = Store(info, self._log, index, SqlLedger(engine))
         self.writer, self._telling = LedgerWriter(self.store), None
 
     def fold(self, entries: int) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import event
 from collector.judging.statements import load_book
 from collector.log.commits import CommitBatch
 from collector.storage.derived import open_derived
-from collector.storage.index import SqliteIndex
+from collector.storage.index import SqlIndex
 from collector.storage.received import received, received_us
 from collector.storage.store import Accepted, ChainKey, Indexed, Store
 from tests.collector.building import Agent, enrolled, log_signer, make_store, opened
@@ -24,7 +24,7 @@ CHAIN = ChainKey("key", "chain", "node")
 def written(path: Path, reports: int) -> Path:
     """An index of one chain of so many reports."""
     engine = open_derived(path)
-    index = SqliteIndex(engine)
+    index = SqlIndex(engine)
     accepted = [Accepted(seq, "ab" * 32, seq, seq) for seq in range(reports)]
     index.record([Indexed(one.seq, EntryKind.REPORT, CHAIN, one) for one in accepted])
     index.close()
@@ -42,7 +42,7 @@ def steps_to_open(path: Path) -> int:
 
     engine.dispose()
     event.listen(engine, "connect", lambda driver, _: driver.set_progress_handler(count, 1))
-    index = SqliteIndex(engine)
+    index = SqlIndex(engine)
     assert index.last(CHAIN) is not None
     engine.dispose()
     return counted
@@ -111,9 +111,9 @@ def test_what_a_start_reads_of_the_log_are_the_records_alone(store: Store) -> No
 
 def test_an_index_that_was_made_anew_says_the_same(store: Store, tmp_path: Path) -> None:
     engine = open_derived(tmp_path / "anew")
-    index = SqliteIndex(engine)
+    index = SqlIndex(engine)
     index.catch_up(store.log)
-    again = SqliteIndex(engine)
+    again = SqlIndex(engine)
     for place in store.index.of_kinds({EntryKind.KEY}):
         assert index.received_us(place) == again.received_us(place)
         assert again.received_us(place) == received_us(store.log, store.index, place)
