@@ -4,7 +4,7 @@ an embedded store, `index.sqlite`.
 Because it can be made again, it has no migrations: a file of another schema is set aside by being made anew.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -67,7 +67,10 @@ class AnyText(TypeDecorator[str]):
 
 TEXT = String().with_variant(AnyText(collation="C"), "postgresql")
 ID = BigInteger().with_variant(Integer, "sqlite")
-UPSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+UPSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
 
 
 def upsert(engine: Engine, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -39,6 +39,14 @@ class StoreInUse(StorageError):
     """Another process has this store open for writing."""
 
 
+class StoreHeld(StoreInUse):
+    """The same, and it ends by itself where that process dies: wait."""
+
+
+class StoreLost(StorageError):
+    """Another process has become this store's writer, and nothing more can be written here."""
+
+
 Substitute = Callable[[Entry, str], bytes | None]
 """(a report's entry, its leaf hash) -> the row in its place; None: it stays."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.collector.building import Agent, Serving, make_store, serving
+from tests.collector.postgres_server import Server, running_server
 
 AGENTS = 64
 
@@ -32,3 +33,10 @@ def agent(fleet: list[Agent]) -> Agent:
 def store_of(tmp_path: Path) -> Callable[..., Path]:
     """Makes a store that knows some agents."""
     return lambda *agents: make_store(tmp_path / "store", agents)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """One real PostgreSQL for all tests; each takes a shard of its own."""
+    with running_server() as running:
+        yield running

@@ -1,25 +1,22 @@
-"""What every store promises, whatever holds it."""
+"""What the embedded store promises besides: of its files, and of their damage."""
 
 import errno
 import hashlib
 import os
 import resource
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from collector.storage import handed_out
 from collector.storage import segments as segment_module
 from collector.storage.derived import SCHEMA
-from collector.storage.embedded import EmbeddedLog, create_store, open_embedded, read_info
-from collector.storage.handed_out import SLOT_BYTES, create_head_file
+from collector.storage.embedded import create_store, open_embedded, read_info
+from collector.storage.handed_out import SLOT_BYTES
 from collector.storage.store import (
-    Accepted,
     ChainKey,
     CorruptStore,
     Indexed,
@@ -32,70 +29,16 @@ from collector.storage.store import (
 )
 from collector.storage.stores import open_store
 from tests.collector.building import Agent, flip
-from weighbridge.judge.checks import Severity
-from weighbridge.judge.ledger import Finding, Row, State
+from tests.collector.stores import INFO, SIGNER, hand_out, recursive_root, tick
 from weighbridge.log.checkpoint import SIMULATED, sign_head
-from weighbridge.log.entries import EntryKind, Tick, payload_type
+from weighbridge.log.entries import EntryKind
 from weighbridge.log.merkle import stored_position
-from weighbridge.verdict import Verdict
-from weighbridge.wire.report import encode
-from weighbridge.wire.signing import Signer, generate_private_key
-
-INFO = StoreInfo("weighbridge/test")
-SIGNER = Signer(generate_private_key())
-Reopen = Callable[[], Store]
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     create_store(tmp_path / "store", INFO, SIGNER)
     return tmp_path / "store"
-
-
-@pytest.fixture
-def reopen(directory: Path) -> Iterator[Reopen]:
-    """Opens the store, closing the one before."""
-    current: list[Store] = []
-
-    def open_again() -> Store:
-        if current:
-            current.pop().close()
-        current.append(open_embedded(directory, segment_bytes=4096))
-        return current[0]
-
-    yield open_again
-    if current:
-        current.pop().close()
-
-
-def tick(wall_us: int) -> bytes:
-    return SIGNER.seal(payload_type(EntryKind.TICK), encode(Tick(wall_us=wall_us)))
-
-
-def recursive_root(leaves: list[bytes]) -> bytes:
-    """RFC 9162 section 2.1.1, word by word."""
-    if not leaves:
-        return hashlib.sha256(b"").digest()
-    if len(leaves) == 1:
-        return hashlib.sha256(b"\x00" + leaves[0]).digest()
-    half = 1
-    while half * 2 < len(leaves):
-        half *= 2
-    left, right = recursive_root(leaves[:half]), recursive_root(leaves[half:])
-    return hashlib.sha256(b"\x01" + left + right).digest()
-
-
-def test_what_is_appended_is_read_back_over_segments_and_restarts(reopen: Reopen) -> None:
-    store = reopen()
-    leaves = [tick(number) for number in range(60)]
-    for start in range(0, 60, 7):
-        assert store.log.append(leaves[start : start + 7]) == start
-    assert list(store.log.leaves(0, 100)) == leaves
-    store = reopen()
-    assert store.log.size == 60
-    assert list(store.log.leaves(13, 30)) == leaves[13:43]
-    assert list(store.log.leaves(60, 5)) == []
-    assert [entry.index for entry in store.log.read(58, 9)] == [58, 59]
 
 
 def test_only_its_owner_reads_the_evidence(directory: Path) -> None:
@@ -106,17 +49,6 @@ def test_only_its_owner_reads_the_evidence(directory: Path) -> None:
     files = [file for file in (directory / "evidence").rglob("*") if file.is_file()]
     assert len(files) == 4
     assert {file.stat().st_mode & 0o077 for file in files} == {0}
-
-
-def test_the_root_is_that_of_rfc_9162_after_any_restart(reopen: Reopen) -> None:
-    leaves: list[bytes] = []
-    for count in (1, 2, 5, 9, 20):
-        store = reopen()
-        fresh = [tick(len(leaves) + number) for number in range(count)]
-        store.log.append(fresh)
-        leaves += fresh
-        assert store.log.root() == recursive_root(leaves)
-    assert reopen().log.root() == recursive_root(leaves)
 
 
 def test_a_missing_or_short_tree_is_made_again_from_the_segments(directory: Path) -> None:
@@ -163,21 +95,6 @@ def test_an_index_that_is_missing_answers_as_before(directory: Path) -> None:
     assert store.index.find(chain, 3) is None
     assert store.index.find(ChainKey("k", "c", "s"), 0) is None
     store.close()
-
-
-def test_what_was_recorded_is_found_before_and_after_it_is_written(reopen: Reopen) -> None:
-    store = reopen()
-    store.log.append([tick(0), tick(1)])
-    chain = ChainKey("key", "chain", "node")
-    accepted = Accepted(7, "ab" * 32, 1, 99)
-    store.index.record([Indexed(0, EntryKind.KEY), Indexed(1, EntryKind.REPORT, chain, accepted)])
-    for _ in range(2):
-        assert store.index.last(chain) == accepted
-        assert store.index.find(chain, 7) == accepted
-        assert store.index.of_kinds({EntryKind.KEY}) == [0]
-        assert store.index.of_kinds({EntryKind.ASSIGNMENT}) == []
-        store.index.flush()
-    assert reopen().index.last(chain) == accepted
 
 
 def test_an_index_that_knows_more_than_the_log_is_an_error(directory: Path) -> None:
@@ -343,12 +260,6 @@ def test_a_segment_that_was_never_begun_is_removed(directory: Path) -> None:
     store.close()
 
 
-def hand_out(store: Store) -> None:
-    """As a commit does before it answers."""
-    log = store.log
-    log.hand_out(sign_head(INFO.origin, log.size, log.root(), SIGNER))
-
-
 def cut_last_row(directory: Path) -> None:
     """The last segment without its last row, cut where that begins."""
     file = segment_files(directory)[-1]
@@ -421,20 +332,6 @@ def test_a_damaged_right_edge_of_the_tree_is_made_again_from_the_entries(
     caplog.clear()
     open_embedded(directory, segment_bytes=64).close()
     assert caplog.text == ""
-
-
-def test_a_log_that_is_longer_than_what_was_handed_out_goes_on(directory: Path) -> None:
-    """A crash came between the rows and the head: they are entries, of which nobody was told."""
-    store = open_embedded(directory)
-    store.log.append([tick(0)])
-    hand_out(store)
-    store.log.append([tick(1)])
-    store.close()
-    store = open_embedded(directory)
-    assert store.log.size == 2
-    assert store.log.handed_out is not None
-    assert store.log.handed_out.size == 1
-    store.close()
 
 
 @pytest.mark.parametrize("writes", range(1, 40, 3))
@@ -564,14 +461,6 @@ def test_a_store_of_another_version_is_refused(directory: Path, version: int) ->
         open_embedded(directory)
 
 
-def test_a_store_is_made_with_a_head_over_nothing(directory: Path) -> None:
-    store = open_embedded(directory)
-    head = store.log.handed_out
-    store.close()
-    assert head is not None
-    assert (head.origin, head.size, head.root) == (INFO.origin, 0, hashlib.sha256(b"").digest())
-
-
 @pytest.mark.parametrize("held", [0, 3])
 def test_a_store_whose_head_was_overwritten_is_not_opened(directory: Path, held: int) -> None:
     """Whether or not it holds entries: nothing opens as a fresh store but one that was just made."""
@@ -626,108 +515,5 @@ def test_a_description_that_says_too_little_is_an_error_that_names_it(
 def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"holds no store.*`weighbridge init` makes one"):
         open_store(f"embedded:{tmp_path}")
-    with pytest.raises(StorageError, match="expected embedded:DIRECTORY"):
-        open_store("postgresql://somewhere")
-
-
-def row(start_us: int, end_us: int, state: State, recorded_us: int, node: str = "n1") -> Row:
-    return Row("lease", node, 0, "GPU-1", "chain", start_us, end_us, state, "", recorded_us)
-
-
-def test_rows_are_bitemporal(reopen: Reopen) -> None:
-    ledger = reopen().ledger
-    first, other = row(0, 10, State.UP, 100), row(20, 30, State.UP, 100, "n2")
-    ledger.write([first, other], [], 1, {})
-    longer = row(0, 15, State.UP, 200)
-    ledger.write([longer], [], 2, {})
-    assert [*ledger.rows("lease", 0, 100)] == [longer, other]
-    assert [*ledger.rows("lease", 0, 100, as_of_us=199)] == [first, other]
-    assert [*ledger.rows("lease", 0, 100, as_of_us=200)] == [longer, other]
-    assert [*ledger.rows("lease", 0, 100, as_of_us=99)] == []
-    assert [*ledger.rows("lease", 15, 20)] == []
-    assert [*ledger.rows("lease", 14, 20)] == [longer]
-    assert [*ledger.rows("lease", 0, 100, node="n2")] == [other]
-    assert [*ledger.rows("other", 0, 100)] == []
-
-
-@pytest.mark.parametrize("together", [True, False])
-def test_an_agent_that_goes_back_in_time_takes_nothing_back(reopen: Reopen, together: bool) -> None:
-    """Its clock says so at each boot, as its owner likes: the same start may come again, and otherwise."""
-    ledger = reopen().ledger
-    seen, denied, shorter = (
-        row(0, 10, State.DOWN, 100),
-        row(0, 10, State.UP, 200),
-        row(0, 1, State.DOWN, 300),
-    )
-    again = row(0, 10, State.DOWN, 400)
-    told = [seen, denied, shorter, again]
-    for number, batch in enumerate([told] if together else [[one] for one in told], start=1):
-        ledger.write(batch, [], number, {})
-    assert {seen, denied} <= set(ledger.rows("lease", 0, 100))
-
-
-def finding(code: str, since_us: int, until_us: int | None) -> Finding:
-    return Finding(
-        "lease", "n1", "", code, Severity.ERROR, Verdict.BREACHED, "E0", "8", "7", "provider",
-        since_us, until_us,
-    )  # fmt: skip
-
-
-def test_the_newest_word_on_a_finding_stands(reopen: Reopen) -> None:
-    ledger = reopen().ledger
-    ledger.write([], [finding("a", 0, None), finding("b", 0, None)], 1, {})
-    ledger.write([], [finding("a", 0, 5), finding("a", 9, None)], 2, {})
-    page = ledger.findings()
-    assert page.findings == [finding("a", 0, 5), finding("b", 0, None), finding("a", 9, None)]
-    assert page.after is None
-    opened = ledger.findings("lease", open_only=True).findings
-    assert opened == [finding("b", 0, None), finding("a", 9, None)]
-    assert ledger.findings("other").findings == []
-
-
-def test_findings_come_in_pages(reopen: Reopen) -> None:
-    ledger = reopen().ledger
-    written = [finding("a", number, None) for number in range(5)]
-    ledger.write([], written, 1, {})
-    found: list[Finding] = []
-    after = None
-    for _ in range(3):
-        page = ledger.findings(after=after, limit=2)
-        found += page.findings
-        after = page.after
-    assert found == written
-    assert after is None
-
-
-def test_folded_and_snapshots_are_of_one_transaction_and_outlive_a_restart(
-    reopen: Reopen,
-) -> None:
-    store = reopen()
-    assert store.ledger.folded() == 0
-    store.ledger.write([], [], 5, {"judge": b"1", "registry": b"2"})
-    store.ledger.write([], [], 6, {"judge": b"3"})
-    ledger = reopen().ledger
-    assert ledger.folded() == 6
-    assert ledger.snapshots() == {"judge": b"3", "registry": b"2"}
-
-
-@given(st.lists(st.lists(st.binary(max_size=600), min_size=1, max_size=6), max_size=12))
-def test_any_bytes_in_any_groups_come_back_exactly(
-    tmp_path_factory: pytest.TempPathFactory, groups: list[list[bytes]]
-) -> None:
-    directory = tmp_path_factory.mktemp("log")
-    (directory / "segments").mkdir()
-    create_head_file(directory / "head")
-    log = EmbeddedLog(directory, 1000, _descriptor(directory))
-    for group in groups:
-        log.append(group)
-    log.close()
-    log = EmbeddedLog(directory, 1000, _descriptor(directory))
-    leaves = [leaf for group in groups for leaf in group]
-    assert list(log.leaves(0, len(leaves) + 1)) == leaves
-    assert log.root() == recursive_root(leaves)
-    log.close()
-
-
-def _descriptor(directory: Path) -> int:
-    return os.open(directory / "lock", os.O_RDWR | os.O_CREAT)
+    with pytest.raises(StorageError, match=r"expected embedded:DIRECTORY or postgresql://"):
+        open_store("mysql://somewhere")

@@ -13,8 +13,9 @@ RUNTIME = ("agent", "collector", "challenge", "dashboards", "pdf")
 LOCKS = {
     "runtime.txt": RUNTIME,
     "agent.txt": ("agent",),
-    "development.txt": (*RUNTIME, "s3", "remote-write", "otlp"),
+    "development.txt": (*RUNTIME, "postgres", "s3", "remote-write", "otlp"),
     "probe.txt": ("agent", "probe"),
+    "postgres.txt": ("postgres",),
     "s3.txt": ("s3",),
     "telemetry.txt": ("remote-write", "otlp"),
 }

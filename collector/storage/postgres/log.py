@@ -1,0 +1,207 @@
+"""The log of a shard: a row for each leaf, written by COPY, one transaction for a whole group."""
+
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+import psycopg
+from sqlalchemy import Engine
+
+from collector.storage.postgres.lease import Lease
+from collector.storage.postgres.place import Place, stated
+from collector.storage.postgres.schema import FENCE, lost, make_partition, partition_of
+from collector.storage.reading import ReadLog
+from collector.storage.store import CorruptStore, StorageError, StoreLost
+from weighbridge.log.checkpoint import Head, read_head
+from weighbridge.log.entries import stored_hash
+from weighbridge.log.merkle import DamagedTree, Frontier
+
+HASH_BYTES = 32
+READ_AT_ONCE = 128
+
+GROW = f"WITH fence AS ({FENCE}) UPDATE log SET size = %s FROM fence WHERE size = %s"  # noqa: S608
+CUT = f"WITH fence AS ({FENCE}) UPDATE log SET size = %s FROM fence WHERE size >= %s"  # noqa: S608
+CUT_ENTRIES = "DELETE FROM entries WHERE index >= %s"
+KEEP_HEAD = """
+WITH fence AS (
+    SELECT set_config('synchronous_commit', 'off', true) FROM lease
+    WHERE epoch = %s AND holder = %s FOR KEY SHARE
+) UPDATE log SET head = %s FROM fence
+"""
+"""Not waited for: a crash of the server may leave an older head, which still names a beginning of the same log."""
+
+COPY = "COPY entries (index, hashes, leaf) FROM STDIN (FORMAT BINARY)"
+TYPES = ("int8", "bytea", "bytea")
+LEAVES = "SELECT index, substr(hashes, 1, 32), leaf FROM entries WHERE index >= %s AND index < %s ORDER BY index"
+NODE = "SELECT substr(hashes, %s, 32) FROM entries WHERE index = %s"
+REACHED = "SELECT pg_current_wal_insert_lsn()::text"
+HAVE_FLUSHED = """
+SELECT count(*) FROM pg_stat_replication
+WHERE sync_state IN ('sync', 'quorum') AND flush_lsn >= %s::pg_lsn
+"""
+
+
+class PostgresLog(ReadLog):
+    """The log of the shard whose lease this process holds. One thread appends; any thread reads what is durable."""
+
+    def __init__(self, place: Place, lease: Lease, engine: Engine) -> None:
+        """Raises CorruptStore, also where the log is not the one of which the newest head was handed out."""
+        self._place, self._lease = place, lease
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._warnings: list[str] = []
+        self._pid: int | None = None
+        self._session: psycopg.Connection | None = None
+        with self._reading.connect() as connection:
+            size, note = connection.exec_driver_sql("SELECT size, head FROM log").one()
+        self._size = self._handed = int(size)
+        self._head = read_head(note)
+        self._frontier = Frontier(self._size, self.node)
+        self._kept = self._frontier.peaks()
+        self._made = partition_of(self._size)
+        self._require_handed_out()
+
+    def _require_handed_out(self) -> None:
+        """What was handed out is a beginning of what the entries hold."""
+        head = self._head
+        if self._size < head.size:
+            is_not = f"are {self._size}, and a head over {head.size} was handed out"
+        elif Frontier(head.size, self.node).root() != head.root:
+            is_not = f"are others than those of which the head over {head.size} was handed out"
+        else:
+            return
+        raise CorruptStore(f"{self._place}: the entries {is_not}: restore the database")
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def append(self, leaves: Sequence[bytes]) -> int:
+        session, first = self._ready(), self._size
+        hashes, rows = [stored_hash(leaf) for leaf in leaves], []
+        for index, hashed in enumerate(hashes, first):
+            completed = b"".join(subtree for _, _, subtree in self._frontier.append(hashed))
+            rows.append((index, completed, leaves[index - first]))
+        try:
+            self._write(session, first, rows)
+        except (psycopg.Error, StorageError) as error:
+            self._forget(error)
+        self._size = first + len(leaves)
+        return first
+
+    def _write(
+        self, session: psycopg.Connection, first: int, rows: Sequence[tuple[int, bytes, bytes]]
+    ) -> None:
+        self._warnings.clear()
+        end = first + len(rows)
+        with session.transaction():
+            if not session.execute(GROW, (*self._lease.mine, end, first)).rowcount:
+                raise lost(self._place)
+            for number in range(self._made + 1, partition_of(end) + 1):
+                make_partition(session, number)
+            with session.cursor() as cursor, cursor.copy(COPY) as copy:
+                copy.set_types(TYPES)
+                for row in rows:
+                    copy.write_row(row)
+        self._made = max(self._made, partition_of(end))
+        self._require_promised(session)
+
+    def _require_promised(self, session: psycopg.Connection) -> None:
+        """A wait for a standby that was cancelled ends as a commit does, with a warning; and where the server waits for
+        none, because somebody took its standbys out, it says nothing at all."""
+        if self._warnings:
+            raise StorageError(f"not known to be on a standby: {self._warnings[0]}")
+        if not self._place.standbys:
+            return
+        reached = session.execute(REACHED).fetchall()[0]
+        have = session.execute(HAVE_FLUSHED, reached).fetchall()[0][0]
+        if have < self._place.standbys:
+            raise StorageError(
+                f"{have} synchronous standbys have it, and {self._place.standbys} are asked for"
+            )
+
+    def _forget(self, error: Exception) -> NoReturn:
+        """Nobody was told of what was appended since a head was handed out. What of it is in the database is taken back
+        before anything else is written."""
+        self._size, kept = self._handed, self._kept
+        self._frontier = Frontier(self._size, lambda level, index: kept[level, index])
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+        if isinstance(error, StoreLost):
+            raise error
+        raise stated(self._place, error) from error
+
+    def _ready(self) -> psycopg.Connection:
+        """The session that writes. A new one first takes back what an append that failed may have left."""
+        if self._session is None:
+            session = self._place.connect(self._lease.name, durable=True)
+            session.add_notice_handler(self._heard)
+            self._session, before = session, self._pid
+            self._pid = session.info.backend_pid
+            try:
+                self._lease.again(session, before)
+                self._take_back(session)
+            except (psycopg.Error, StorageError) as error:
+                self._forget(error)
+        return self._session
+
+    def _take_back(self, session: psycopg.Connection) -> None:
+        self._warnings.clear()
+        with session.transaction():
+            if not session.execute(CUT, (*self._lease.mine, self._size, self._size)).rowcount:
+                raise CorruptStore(
+                    f"the database holds less than the {self._size} entries that were acknowledged"
+                )
+            session.execute(CUT_ENTRIES, (self._size,))
+        self._require_promised(session)
+
+    def _heard(self, notice: psycopg.errors.Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            self._warnings.append(notice.message_primary or "")
+
+    @property
+    def handed_out(self) -> Head | None:
+        return self._head
+
+    def hand_out(self, head: Head) -> None:
+        try:
+            if not self._ready().execute(KEEP_HEAD, (*self._lease.mine, head.note)).rowcount:
+                raise lost(self._place)
+        except (psycopg.Error, StorageError) as error:
+            self._forget(error)
+        self._head, self._handed, self._kept = head, self._size, self._frontier.peaks()
+
+    def leaves(self, start: int, limit: int) -> Iterator[bytes]:
+        stop = min(start + limit, self._size)
+        while start < stop:
+            upto = min(start + READ_AT_ONCE, stop)
+            yield from self._read(start, upto)
+            start = upto
+
+    def _read(self, start: int, upto: int) -> Iterator[bytes]:
+        with self._reading.connect() as connection:
+            rows = connection.exec_driver_sql(LEAVES, (start, upto)).all()
+        if [row[0] for row in rows] != list(range(start, upto)):
+            raise CorruptStore(f"{self._place}: of entries {start} to {upto - 1} some are missing")
+        for index, leaf_hash, leaf in rows:
+            if stored_hash(leaf) != leaf_hash:
+                raise CorruptStore(f"{self._place}: entry {index} is not what was appended")
+            yield leaf
+
+    def node(self, level: int, index: int) -> bytes:
+        last = ((index + 1) << level) - 1
+        with self._reading.connect() as connection:
+            found = connection.exec_driver_sql(NODE, (1 + HASH_BYTES * level, last)).scalar()
+        if found is None or len(found) != HASH_BYTES:
+            raise ValueError(f"no complete subtree at level {level}, index {index}")
+        return bytes(found)
+
+    def _said(self, error: DamagedTree) -> str:
+        return f"{self._place}: {error}; restore the database"
+
+    def root(self) -> bytes:
+        return self._frontier.root()
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+        self._lease.close()
