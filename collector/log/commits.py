@@ -27,6 +27,7 @@ from collector.storage.store import (
     Indexed,
     StorageError,
     Store,
+    StoreLost,
 )
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import Entry, EntryKind, Tick, entry, payload_type
@@ -270,7 +271,19 @@ class Committer:
         return (await self.submit(OwnEntry(kind, record))).outcome
 
     async def run(self) -> None:
-        """Commit until `close` was called and nothing waits any more."""
+        """Commit until `close` was called and nothing waits any more. Raises StoreLost: what waits then is refused."""
+        try:
+            await self._run()
+        except StoreLost as error:
+            self._closing = True
+            while self._queue:
+                _resolve(self._queue.popleft()[1], overloaded(str(error)), self.head)
+            raise
+        finally:
+            await self._flush()
+            self._thread.shutdown()
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + self._tick_seconds
         while self._queue or not self._closing:
@@ -283,8 +296,6 @@ class Committer:
                 due = loop.time() + self._tick_seconds
             for beat in self._beats:
                 beat()
-        await self._flush()
-        self._thread.shutdown()
 
     def close(self) -> None:
         """Take nothing more, and let `run` end when it has answered what waits."""
@@ -318,6 +329,7 @@ class Committer:
             batch.when_durable(partial(self.clock.told, self.clock.due))
         entered = [(future, _enter(plan, batch)) for plan, future in group]
         tried = ticks or not batch.empty
+        lost: StoreLost | None = None
         try:
             if tried:
                 await self._in_thread(self._make_durable, batch, anchor)
@@ -325,10 +337,13 @@ class Committer:
             batch.became_durable()
         except StorageError as error:
             self._fail(str(error))
+            lost = error if isinstance(error, StoreLost) else None
             problem = overloaded(f"nothing can be stored: {error}")
             entered = [(future, problem) for future, _ in entered]
         for future, outcome in entered:
             _resolve(future, outcome, self.head)
+        if lost is not None:
+            raise lost
         if self._unflushed >= FLUSH_ENTRIES:
             await self._flush()
         return tried

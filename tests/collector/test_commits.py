@@ -24,7 +24,7 @@ from collector.log.own_keys import OwnKeys
 from collector.log.ticks import SystemClocks, TickClock
 from collector.serving import problems
 from collector.storage.embedded import create_store, open_embedded
-from collector.storage.store import ChainKey, Store, StoreFull, StoreInfo
+from collector.storage.store import ChainKey, EvidenceLog, Store, StoreFull, StoreInfo, StoreLost
 from tests.collector.building import CONTRACT, Agent, enrolled
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import Assignment, ContractAdded, EntryKind
@@ -222,6 +222,29 @@ async def test_a_failed_commit_answers_everyone_and_folds_nothing(store: Store) 
     assert caught.value.retry_after_seconds is not None
     assert committing.failure == "no room for 2 leaves"
     assert committing.ring.assignments() == []
+    store.close()
+
+
+async def test_a_writer_that_lost_the_store_answers_everyone_and_ends(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the batch that it tried, those that wait behind it, and who comes later."""
+
+    def lost(_: EvidenceLog, leaves: Sequence[bytes]) -> int:
+        raise StoreLost(f"another process writes it: {len(leaves)} leaves are not kept")
+
+    monkeypatch.setattr(type(store.log), "append", lost)
+    committing = committer(store)
+    closing = Assigning("n0")
+    closing.closes = True
+    waiting = [asyncio.create_task(committing.submit(one)) for one in (closing, Assigning("n1"))]
+    await asyncio.sleep(0)
+    with pytest.raises(StoreLost):
+        await committing.run()
+    for refused in (*waiting, committing.submit(Assigning("n2"))):
+        with pytest.raises(Problem) as problem:
+            await refused
+        assert problem.value.status == 503
     store.close()
 
 

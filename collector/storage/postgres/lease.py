@@ -20,9 +20,10 @@ from collector.storage.store import StorageError, StoreHeld
 
 logger = logging.getLogger("weighbridge.storage")
 
-HELD_S = 15
-BEAT_S = 5.0
+HELD_S = 15.0
+BEAT_S = HELD_S / 3
 
+ANEW = "clock_timestamp() + make_interval(secs => %s)"
 MINE = "epoch = %s AND holder = %s"
 LOOK = """
 SELECT epoch, holder, greatest(0, ceil(extract(epoch FROM held_until - clock_timestamp())))::int AS left
@@ -35,21 +36,17 @@ WHERE datname = current_database() AND usename = current_user AND application_na
 END_SESSION = f"{END_SESSIONS} AND pid = %s"
 LOCK = "SELECT epoch FROM lease WHERE epoch = %s AND held_until <= clock_timestamp() FOR UPDATE"
 LOCK_OWN = f"SELECT epoch FROM lease WHERE {MINE} FOR UPDATE"  # noqa: S608
-RAISE = f"""
-UPDATE lease SET epoch = epoch + 1, holder = %s, held_until = clock_timestamp() + interval '{HELD_S} s'
-RETURNING epoch
-"""  # noqa: S608  # a constant
-BEAT = f"UPDATE lease SET held_until = clock_timestamp() + interval '{HELD_S} s' WHERE {MINE}"  # noqa: S608
+RAISE = f"UPDATE lease SET epoch = epoch + 1, holder = %s, held_until = {ANEW} RETURNING epoch"  # noqa: S608
+BEAT = f"UPDATE lease SET held_until = {ANEW} WHERE {MINE}"  # noqa: S608
 LEAVE = f"UPDATE lease SET held_until = to_timestamp(0) WHERE {MINE}"  # noqa: S608
 
 
 class Lease:
     """Held from the time it was made until `close`, or until another process has taken it. From any thread."""
 
-    def __init__(self, place: Place, beat_s: float = BEAT_S) -> None:
+    def __init__(self, place: Place) -> None:
         """Takes it. Raises StoreHeld, StorageError."""
         self._place = place
-        self._beat_s = beat_s
         self.name = f"weighbridge {place.shard} {os.urandom(4).hex()}"
         self._holder = f"{socket.gethostname()} process {os.getpid()} ({self.name})"
         self._lock = threading.Lock()
@@ -80,11 +77,11 @@ class Lease:
 
     def _beat(self) -> None:
         connection: psycopg.Connection | None = None
-        while not self._closing.wait(self._beat_s):
+        while not self._closing.wait(BEAT_S):
             try:
                 connection = connection or self._place.connect(self.name, durable=False)
                 with self._lock:
-                    if not connection.execute(BEAT, self.mine).rowcount:
+                    if not connection.execute(BEAT, (HELD_S, *self.mine)).rowcount:
                         logger.error("%s", lost(self._place))
                         break
             except (psycopg.Error, StorageError) as error:
@@ -101,7 +98,7 @@ class Lease:
             with contextlib.closing(self._place.connect(self.name, durable=False)) as connection:
                 connection.execute(LEAVE, self.mine)
         except (psycopg.Error, StorageError) as error:
-            logger.warning("the lease ends by itself in %d s: %s", HELD_S, error)
+            logger.warning("the lease ends by itself in %.0f s: %s", HELD_S, error)
 
 
 def _taken(place: Place, connection: psycopg.Connection, holder: str) -> int:
@@ -128,7 +125,7 @@ def _taken(place: Place, connection: psycopg.Connection, holder: str) -> int:
 
 
 def _raised(connection: psycopg.Connection, holder: str) -> int:
-    return int(connection.execute(RAISE, (holder,)).fetchall()[0][0])
+    return int(connection.execute(RAISE, (holder, HELD_S)).fetchall()[0][0])
 
 
 def _name(holder: str) -> str:

@@ -1,0 +1,287 @@
+"""A shard has one writer at a time: who follows when it dies, and what one that comes back may still do."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from collector.storage.postgres import lease
+from collector.storage.store import (
+    ChainKey,
+    Indexed,
+    StorageError,
+    Store,
+    StoreHeld,
+    StoreLost,
+)
+from tests.collector.postgres_server import Server
+from tests.collector.postgres_writer import LOST
+from tests.collector.stores import Postgres, hand_out, recursive_root, tick
+from weighbridge.log.entries import EntryKind, stored_hash
+from weighbridge.log.merkle import EMPTY_ROOT, Frontier
+
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+
+
+@pytest.fixture
+def shard(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Postgres]:
+    """A holder in this process renews nothing: it is as silent as one that was stopped."""
+    monkeypatch.setattr(lease, "BEAT_S", 3600.0)
+    made = Postgres(postgres)
+    yield made
+    made.close()
+
+
+def sql(shard: Postgres, statement: str) -> list[tuple[object, ...]]:
+    """Said to the server by somebody else."""
+    server, _, name = shard.url.partition("&shard=")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"SET search_path = weighbridge_{name}")
+        cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def expire(shard: Postgres) -> None:
+    """As if the holder had been silent for as long as it said."""
+    sql(shard, "UPDATE lease SET held_until = clock_timestamp()")
+
+
+def test_a_lease_ends_when_the_server_says_and_not_before(shard: Postgres) -> None:
+    shard.open()
+    sql(shard, "UPDATE lease SET held_until = clock_timestamp() + interval '1 h'")
+    with pytest.raises(StoreHeld, match=r"is written by .* process [0-9]+ .*, for 3600 s more"):
+        shard.open()
+    expire(shard)
+    shard.open()
+
+
+def test_a_lease_that_was_given_back_is_taken_at_once(shard: Postgres) -> None:
+    shard.open()
+    shard.close()
+    shard.open()
+
+
+@pytest.mark.parametrize("heard", [0, 1])
+def test_who_lost_the_lease_writes_nothing_any_more(shard: Postgres, heard: int) -> None:
+    """Whether or not it had written before: not to the log, nor a head, nor to index and ledger."""
+    old = shard.open()
+    for number in range(heard):
+        old.log.append([tick(number)])
+        hand_out(old)
+    expire(shard)
+    new = shard.open()
+    new.index.record([Indexed(number, EntryKind.TICK) for number in range(heard)])
+    new.log.append([tick(8), tick(9)])
+    hand_out(new)
+    writes: list[Callable[[Store], object]] = [
+        lambda store: store.log.append([tick(7)]),
+        hand_out,
+        lambda store: store.ledger.write([], [], 1, {"judge": b"old"}),
+        lambda store: store.ledger.clear(),
+        flush,
+    ]
+    for write in writes:
+        with pytest.raises(StorageError):  # where it had a session, that was ended
+            write(old)
+        with pytest.raises(StoreLost, match="another process writes this shard now"):
+            write(old)
+    leaves = [*(tick(number) for number in range(heard)), tick(8), tick(9)]
+    assert list(new.log.leaves(0, 99)) == leaves
+    assert new.ledger.snapshots() == {}
+    assert sql(shard, "SELECT size FROM log") == [(heard + 2,)]
+    new.log.append([tick(10)])
+    again = shard.reopen()
+    assert again.log.root() == recursive_root([*leaves, tick(10)])
+
+
+def flush(store: Store) -> None:
+    store.index.record([Indexed(store.log.size, EntryKind.KEY)])
+    store.index.flush()
+
+
+def test_a_writer_that_stopped_inside_its_transaction_does_not_keep_the_next_one_out(
+    shard: Postgres,
+) -> None:
+    """It holds its rows for ever: who follows ends its sessions first."""
+    shard.open()
+    name = str(sql(shard, "SELECT holder FROM lease")[0][0]).rpartition("(")[2].rstrip(")")
+    server, _, schema = shard.url.partition("&shard=")
+    with psycopg.connect(server, application_name=name) as stopped:
+        stopped.execute(f"SELECT 1 FROM weighbridge_{schema}.lease FOR KEY SHARE")
+        expire(shard)
+        new = shard.open()
+        with pytest.raises(psycopg.OperationalError):
+            stopped.execute("SELECT 1")
+    new.log.append([tick(1)])
+
+
+def test_a_writer_that_the_lease_does_not_know_is_waited_for(shard: Postgres) -> None:
+    """Its transaction ends before anybody else writes: an operator's session is not ended by anybody."""
+    shard.open()
+    server, _, schema = shard.url.partition("&shard=")
+    with psycopg.connect(server) as other:
+        other.execute(f"SELECT 1 FROM weighbridge_{schema}.lease FOR KEY SHARE")
+        expire(shard)
+        with pytest.raises(StoreHeld, match="in the middle of a write"):
+            shard.open()
+        assert other.execute("SELECT 1").fetchone() == (1,)
+    shard.open()
+
+
+END_ALL = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE application_name LIKE 'weighbridge {shard} %' AND pid != pg_backend_pid()
+"""
+
+
+def cut_off(shard: Postgres) -> None:
+    """Every session of the collector's is ended, as by a restart of the server."""
+    sql(shard, END_ALL.format(shard=shard.url.partition("&shard=")[2]))
+
+
+def test_a_writer_whose_sessions_were_ended_goes_on_and_doubles_nothing(shard: Postgres) -> None:
+    store = shard.open()
+    store.log.append([tick(0), tick(1)])
+    hand_out(store)
+    root = store.log.root()
+    cut_off(shard)
+    with pytest.raises(StorageError, match=r"terminat|closed") as failed:
+        store.log.append([tick(2)])
+    assert not isinstance(failed.value, StoreLost)
+    assert (store.log.size, store.log.root()) == (2, root)
+    store.log.append([tick(3)])
+    hand_out(store)
+    assert list(store.log.leaves(0, 9)) == [tick(0), tick(1), tick(3)]
+    assert store.index.last(ChainKey("k", "c", "s")) is None
+    flush(store)
+
+
+def test_an_append_of_which_nobody_was_told_is_taken_back_by_the_next(shard: Postgres) -> None:
+    """Its head could not be kept."""
+    store = shard.open()
+    store.log.append([tick(0)])
+    hand_out(store)
+    root = store.log.root()
+    store.log.append([tick(1), tick(2)])
+    cut_off(shard)
+    with pytest.raises(StorageError, match=r"terminat|closed"):
+        hand_out(store)
+    assert (store.log.size, store.log.root()) == (1, root)
+    store.log.append([tick(3)])
+    hand_out(store)
+    assert list(shard.reopen().log.leaves(0, 9)) == [tick(0), tick(3)]
+
+
+def test_a_database_that_lost_what_was_acknowledged_is_not_written_on(shard: Postgres) -> None:
+    """A standby was promoted that did not have it: the process that knows says so, and so does the next one."""
+    store = shard.open()
+    store.log.append([tick(0), tick(1)])
+    hand_out(store)
+    sql(shard, "UPDATE log SET size = 1; DELETE FROM entries WHERE index > 0")
+    cut_off(shard)
+    with pytest.raises(StorageError, match=r"terminat|closed"):
+        store.log.append([tick(2)])
+    with pytest.raises(StorageError, match="holds less than the 2 entries that were acknowledged"):
+        store.log.append([tick(2)])
+    with pytest.raises(StorageError, match="the entries are 1, and a head over 2 was handed out"):
+        shard.reopen()
+
+
+class Writer:
+    """A process of `postgres_writer`, and what it was told."""
+
+    def __init__(self, shard: Postgres, name: str, clock: str | None = None) -> None:
+        command = [sys.executable, "-m", "tests.collector.postgres_writer", shard.url, name]
+        skewed = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": clock} if clock and FAKETIME else {}
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=os.environ | skewed
+        )
+        self.told: list[tuple[int, str]] = []
+
+    def hear(self, count: int) -> None:
+        """So many groups more."""
+        for _ in range(count):
+            self._hear(self._line())
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def _hear(self, line: str) -> None:
+        assert line.endswith("\n"), "the writer ended"
+        size, root = line.split()
+        self.told.append((int(size), root))
+
+    def rest(self) -> None:
+        """What it had still said. A line that it did not end was never said."""
+        while (line := self._line()).endswith("\n"):
+            self._hear(line)
+        self.process.wait(timeout=60)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.rest()
+
+
+@contextmanager
+def writers() -> Iterator[list[Writer]]:
+    started: list[Writer] = []
+    try:
+        yield started
+    finally:
+        for one in started:
+            one.process.kill()
+            one.process.wait()
+            assert one.process.stdout is not None
+            one.process.stdout.close()
+
+
+def require_all_told(shard: Postgres, started: list[Writer]) -> None:
+    """Every head that any of them was told of is one of the log as it is now."""
+    expire(shard)
+    store = shard.open()
+    frontier, roots = Frontier(), {0: EMPTY_ROOT.hex()}
+    for leaf in store.log.leaves(0, store.log.size):
+        frontier.append(stored_hash(leaf))
+        roots[frontier.size] = frontier.root().hex()
+    told = [one for writer in started for one in writer.told]
+    assert told == sorted(told)
+    assert [(size, roots.get(size)) for size, _ in told] == told
+    assert store.log.root().hex() == roots[store.log.size]
+
+
+def test_a_killed_writer_is_followed_and_a_stopped_one_comes_back_in_vain(shard: Postgres) -> None:
+    """Three real processes, whose clocks are years apart; each is in the middle of writing when its turn ends."""
+    with writers() as started:
+        started.append(killed := Writer(shard, "killed", "-900d"))
+        killed.hear(5)
+        killed.kill()
+        started.append(stopped := Writer(shard, "stopped", "+900d"))
+        stopped.hear(5)
+        stopped.process.send_signal(signal.SIGSTOP)
+        started.append(last := Writer(shard, "last"))
+        last.hear(5)
+        stopped.process.send_signal(signal.SIGCONT)
+        stopped.rest()
+        assert stopped.process.returncode == LOST
+        last.hear(5)
+        last.kill()
+        require_all_told(shard, started)
+
+
+@pytest.mark.slow
+def test_twenty_writers_are_killed_one_after_another_and_nothing_that_was_told_is_lost(
+    shard: Postgres,
+) -> None:
+    with writers() as started:
+        for number in range(20):
+            started.append(one := Writer(shard, f"w{number}"))
+            one.hear(1 + number % 7)
+            one.kill()
+        require_all_told(shard, started)
