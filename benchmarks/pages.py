@@ -166,7 +166,7 @@ def run(nodes: int, runs: int) -> dict[str, Any]:
             store.log.append(evidence(nodes).leaves)
         with opened(directory) as store:
             store.ledger.write(list(rows(nodes)), [], 0, {}, [])
-            settler = SettlingProcess(directory)
+            settler = SettlingProcess(f"embedded:{directory}")
             found = asyncio.run(measured(store, settler, runs))
             settler.close()
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)

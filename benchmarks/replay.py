@@ -126,7 +126,7 @@ def replayed(
     """One replay into a ledger of its own, small slice by small slice: the workers are little ahead."""
     course = Course()
     state = directory / f"state-{workers}"
-    again = Replay(directory, StoreInfo("benchmark"), log_key, state, as_of_s)
+    again = Replay(f"embedded:{directory}", StoreInfo("benchmark"), log_key, state, as_of_s)
 
     def tell(folded: int) -> None:
         course.tell(folded)

@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "collector.cli.scrub:scrub_store",
         "Read all evidence, and mend what follows from it.",
     ),
+    "store": ("collector.cli.store:store", "Move an embedded store into PostgreSQL."),
     "ca": ("collector.cli.authority:ca", "Put another CA in the place of the collector's own."),
     "log": ("collector.cli.log:log", "Put another key in the place of the log's own."),
     "retain": (

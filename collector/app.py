@@ -74,7 +74,7 @@ from collector.serving import (
 from collector.simulation import LogicalTime
 from collector.storage.disk import disk_samples
 from collector.storage.received import tick_before_us
-from collector.storage.store import StorageError, Store
+from collector.storage.store import StorageError, Store, StoreHeld
 from collector.storage.stores import open_store
 from collector.tls import authority_hash
 from collector.web.device_plots import DevicePlots
@@ -96,6 +96,10 @@ from weighbridge.wire.report import read
 
 START_SECONDS = 2.0
 """What a restart finds in the log is judged before the doors open, for so long; the rest beside what comes in."""
+
+
+ASKED_S = 1.0
+"""A store that another collector holds is asked for so often."""
 
 
 def no_routes(_: Submit) -> tuple[Route, ...]:
@@ -158,16 +162,20 @@ class Components:
 
 @asynccontextmanager
 async def running(
-    config: CollectorConfig, public: bool, simulation: bool = False
+    config: CollectorConfig,
+    public: bool,
+    simulation: bool = False,
+    waiting: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Collector]:
     """A collector with its control socket open, and its public address if wanted; drained at the end.
 
-    A simulation store is published only as such.
+    A simulation store is published only as such. Where another collector holds the store, `waiting` is told why,
+    each second, until that one has ended; without it that is an error.
 
     Raises ConfigError, StorageError.
     """
     async with AsyncExitStack() as stack:
-        store = open_store(f"embedded:{config.directory}")
+        store = await _opened(config.store, waiting)
         stack.callback(store.close)
         if public:
             require_kind(config, store, simulation)
@@ -200,11 +208,22 @@ async def running(
         yield Collector(config, store, components.committer, url, components.committing)
 
 
+async def _opened(url: str, waiting: Callable[[str], None] | None) -> Store:
+    while True:
+        try:
+            return open_store(url)
+        except StoreHeld as held:
+            if waiting is None:
+                raise
+            waiting(str(held))
+        await asyncio.sleep(ASKED_S)
+
+
 @asynccontextmanager
 async def _components(
     config: CollectorConfig, store: Store, patience: float
 ) -> AsyncIterator[Components]:
-    clocks, own = Clocks.of(store), require_own_log(config.directory, config.keys, store)
+    clocks, own = Clocks.of(store), require_own_log(config.keys, store)
     budgets = Budgets(config.limits.hourly, time.monotonic)
     writer = LedgerWriter(store, budgets.found)
     fleet = LiveFleet(writer.judgement)
@@ -223,7 +242,7 @@ async def _components(
         questions = Questions(
             committer, fleet, own.signer, challenges, verifying(config.attestation)
         )
-        settler = SettlingProcess(config.directory)
+        settler = SettlingProcess(config.store)
         statements = Statements(fleet, load_book(store.log, store.index))
         committer.follow(statements.follow)
         accounts = Accounts(statements, settler, lambda: fleet.contracts)
@@ -416,7 +435,8 @@ def _own(components: Components, ingest: Ingest) -> Iterator[Sample]:
     yield from own_samples(
         components.store, ingest, components.judging, components.committer.newest_us
     )
-    yield from disk_samples(components.config.directory)
+    if not components.config.in_server:
+        yield from disk_samples(components.config.directory)
     for waiting in components.waiting.values():
         yield from waiting.samples()
     yield metrics.CLOCK_OFFSET, (), components.committer.clock.off_us / 1_000_000
@@ -473,7 +493,7 @@ def _settlement_api(components: Components) -> SettlementApi:
     statements, ring = components.statements, components.committer.ring
     handover = Handover(
         components.store,
-        components.config.directory,
+        components.config.store,
         statements,
         components.settler,
         components.fleet,

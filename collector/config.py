@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from collector import control
 from collector.api.access import Bearer, granted
 from collector.api.openid import ANSWER_PATH, OpenId, Rule
 from collector.attestation.verification import Verifier
@@ -134,6 +135,7 @@ class Settings(Model):
     """Every key of the file, with its default."""
 
     store: Text = "."
+    directory: Text = "."
     listen: Text = "127.0.0.1:8470"
     url: Text | None = None
     tls: bool | None = None
@@ -176,9 +178,14 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class CollectorConfig:
-    """A checked configuration. `directory` is the store's."""
+    """A checked configuration.
+
+    `store`: where it is, as `open_store` takes it. `directory`: what this machine keeps beside it, keys and all; an
+    embedded store is there too.
+    """
 
     directory: Path
+    store: str
     listen: Listen
     url: str | None
     tls: bool
@@ -198,6 +205,20 @@ class CollectorConfig:
     @property
     def keys(self) -> Path:
         return self.directory / "keys"
+
+    @property
+    def in_server(self) -> bool:
+        """Whether the store is elsewhere than in `directory`."""
+        return not self.store.startswith("embedded:")
+
+    @property
+    def embedded(self) -> Path:
+        """The directory of an embedded store. Raises ConfigError where the store is another."""
+        if not self.in_server:
+            return self.directory
+        raise ConfigError(
+            "this is for an embedded store: PostgreSQL's own means back up, check and mend one that is in a server"
+        )
 
 
 def load_config(
@@ -223,8 +244,11 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
             f" {settings.listen} is neither"
         )
     limits = settings.limits
+    in_server = settings.store.startswith(control.SERVERS)
+    directory = control.directory_of(file, settings.store, settings.directory)
     return CollectorConfig(
-        directory=(file.parent / settings.store).resolve(),
+        directory=directory,
+        store=settings.store if in_server else f"embedded:{directory}",
         listen=listen,
         url=settings.url,
         tls=tls,

@@ -13,6 +13,8 @@ from typing import Any
 from collector.client import SECONDS, Body, SocketConnection, answer_of, exchanged
 
 NAME = "control.sock"
+SERVERS = "postgresql:"
+"""How the URL of a store begins that is in a server."""
 
 
 @contextmanager
@@ -22,6 +24,11 @@ def _address(directory: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{descriptor}/{NAME}"
     finally:
         os.close(descriptor)
+
+
+def directory_of(file: Path, store: str, directory: str) -> Path:
+    """Where the keys and the control socket are, by what a configuration says: an embedded store is there too."""
+    return (file.parent / (directory if store.startswith(SERVERS) else store)).resolve()
 
 
 def listen(directory: Path) -> socket.socket:

@@ -80,7 +80,8 @@ class StoreServer:
                 f" or a collector elsewhere with --url or {URL_VARIABLE};"
                 " `weighbridge init DIRECTORY` makes a store with one"
             )
-        return (self._file.parent / setting(self._file, os.environ, "store", ".")).resolve()
+        named = (setting(self._file, os.environ, name, ".") for name in ("store", "directory"))
+        return control.directory_of(self._file, *named)
 
     @property
     def serves(self) -> bool:

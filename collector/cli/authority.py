@@ -8,7 +8,7 @@ import click
 
 from collector.cli.asking import config_option, stated
 from collector.config import load_config
-from collector.storage.embedded import read_info
+from collector.storage.stores import store_info
 from collector.tls import NEXT, create_authority, replace_authority
 from weighbridge.process.settings import ConfigError
 
@@ -24,7 +24,7 @@ def ca() -> None:
 def rotate(config_file: Path) -> None:
     """Make the next CA. Agents fetch it at their start and once an hour, and trust both from then on."""
     config = load_config(config_file, os.environ)
-    origin = read_info(config.directory).origin
+    origin = store_info(config.store).origin
     try:
         create_authority(config.keys, origin, datetime.now(UTC), NEXT)  # noqa: TID251
     except FileExistsError as error:

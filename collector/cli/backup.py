@@ -85,7 +85,7 @@ def backup(target: Path | str, endpoint: str | None, plain_http: bool, config_fi
         opened_location(target, endpoint, plain_http=plain_http) as location,
         progress(f"bringing {target} up to the log"),
     ):
-        done = back_up(config.directory, config_file, location, public_keys(config.keys))
+        done = back_up(config.embedded, config_file, location, public_keys(config.keys))
     click.echo(f"{target}: {done.head.size} entries, {done.new} of them new")
     click.echo(f"root    {done.head.root.hex()}")
 

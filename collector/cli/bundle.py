@@ -21,8 +21,7 @@ from collector.cli.statement import as_of_option, fetch_statement, period_option
 from collector.config import load_config
 from collector.judging.statements import StatementError, instant
 from collector.log.own_keys import own_keys
-from collector.storage.embedded import read_info
-from collector.storage.frozen import FrozenLog
+from collector.storage.stores import read_log, store_info
 from weighbridge import __version__
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import Row
@@ -60,8 +59,8 @@ def bundle(
     """
     collect_seldom()
     config = load_config(config_file, os.environ)
-    info = read_info(config.directory)
-    log = FrozenLog(config.directory / "evidence" / "segments")
+    info = store_info(config.store)
+    log = read_log(config.store)
     try:
         as_of_s = None if as_of is None else instant(as_of)
         with progress("looking for what it rests on", log.size) as count:

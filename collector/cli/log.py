@@ -48,9 +48,9 @@ def rotate(overlap_days: int, config_file: Path) -> None:
     however long they were away.
     """
     config = load_config(config_file, os.environ)
-    store = open_store(f"embedded:{config.directory}")
+    store = open_store(config.store)
     try:
-        own = require_own_log(config.directory, config.keys, store)
+        own = require_own_log(config.keys, store)
         now_us = next_tick_us(store.log, store.info, wall_us())
         _require_room(own, now_us)
         new = next_key(config.keys, own)

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,7 +40,7 @@ NEW_CONFIG = """\
 # The environment (WEIGHBRIDGE_LISTEN and the like) and flags go before this file.
 
 listen = "{listen}"
-{url}{loopback}"""
+{store}{url}{loopback}"""
 
 
 @click.command()
@@ -52,29 +53,42 @@ listen = "{listen}"
 )
 @click.option("--url", help="How agents reach the collector, if not by the listen address.")
 @click.option(
+    "--store",
+    help="postgresql://…: the log goes there, and the keys into DIRECTORY. Default: DIRECTORY.",
+)
+@click.option(
     "--open-on-loopback",
     is_flag=True,
     help="Whoever connects from this machine reads all without a token: not where a proxy or other users are.",
 )
 @stated
 def init(
-    directory: Path, simulation: bool, listen: str, url: str | None, open_on_loopback: bool
+    directory: Path,
+    simulation: bool,
+    listen: str,
+    url: str | None,
+    store: str | None,
+    open_on_loopback: bool,
 ) -> None:
     """Make a new store in DIRECTORY with its keys, CA and configuration."""
-    from collector.storage.embedded import create_store
+    from collector.storage.stores import create_store
 
+    keys = directory / "keys"
+    if store is not None and keys.exists():
+        raise ConfigError(f"{keys} exists already: those are the keys of another store")
     key = generate_private_key()
     origin = f"{SIMULATED if simulation else 'weighbridge/'}{os.urandom(8).hex()}"
-    create_store(directory, StoreInfo(origin), Signer(key))
-    keys = directory / "keys"
-    keys.mkdir(mode=0o700)
+    create_store(store or f"embedded:{directory}", StoreInfo(origin), Signer(key))
+    keys.mkdir(mode=0o700, parents=True)
     write_new_file(keys / "log.key", key.hex().encode())
     create_authority(keys, origin, datetime.now(UTC))  # noqa: TID251
+    store_line = "" if store is None else f'store = "{store}"\n'
     url_line = "" if url is None else f'url = "{url}"\n'
     loopback = "open_on_loopback = true\n" if open_on_loopback else ""
     config_file = directory / "config.toml"
     config_file.write_text(
-        NEW_CONFIG.format(listen=listen, url=url_line, loopback=loopback), encoding="utf-8"
+        NEW_CONFIG.format(listen=listen, store=store_line, url=url_line, loopback=loopback),
+        encoding="utf-8",
     )
     config = load_config(config_file, {})
     click.echo(f"store   {config.directory} ({'simulation' if simulation else 'real'})")
@@ -106,7 +120,8 @@ async def _serve(config: CollectorConfig, manager: ServiceManager, simulation: b
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with app.running(config, public=True, simulation=simulation) as collector:
+    waiting = partial(_waits, manager, stop)
+    async with app.running(config, True, simulation, waiting) as collector:
         collector.committer.on_beat(manager.alive)
         click.echo(f"listening on {collector.url}")
         if simulation:
@@ -120,6 +135,16 @@ async def _serve(config: CollectorConfig, manager: ServiceManager, simulation: b
             await _first(stop.wait(), collector.committing)
         manager.stopping()
     leave_readers()
+
+
+def _waits(manager: ServiceManager, stop: asyncio.Event, why: str) -> None:
+    """A spare that takes over when the other collector ends is up and well. Ends the process where it was told to."""
+    manager.ready(why)
+    manager.alive()
+    click.echo(f"waiting: {why}")
+    sys.stdout.flush()
+    if stop.is_set():
+        raise SystemExit(0)
 
 
 def leave_readers() -> NoReturn:

@@ -20,8 +20,7 @@ from collector.judging.statements import StatementError, instant
 from collector.judging.unlike import unlike
 from collector.log.own_keys import public_keys
 from collector.storage.derived import holds_other
-from collector.storage.embedded import read_info
-from collector.storage.ledger import read_findings
+from collector.storage.stores import judged_store, store_info
 from weighbridge.judge.ledger import Finding
 from weighbridge.process.settings import ConfigError
 from weighbridge.process.terminal import progress
@@ -82,7 +81,7 @@ def replay(
     and the difference is printed; 4: reports of the contract's nodes have left the store, so that it cannot be known.
     """
     config = load_config(config_file, os.environ)
-    ledger = None if issued is not None else config.directory / "index.sqlite"
+    ledger = None if issued is not None else config.store
     if state is not None:
         _check_state(config, state)
     if issued is None:
@@ -140,14 +139,14 @@ def _held(file: Path, contract: str, period: str) -> str:
 
 
 def _replayed(
-    config: CollectorConfig, known: Tree, state: Path, workers: int | None, ledger: Path | None
+    config: CollectorConfig, known: Tree, state: Path, workers: int | None, ledger: str | None
 ) -> tuple[Statement, list[Finding], list[str], list[str]]:
     """The statement of the log, the holes in it, of every contract, the contract's nodes of which reports left, and how
     the contract's findings in a ledger differ."""
     collect_seldom()
-    info, (first, *later) = read_info(config.directory), public_keys(config.keys)
+    info, (first, *later) = store_info(config.store), public_keys(config.keys)
     contract, as_of_s = known["contract"], instant(known["as_of"])
-    again = Replay(config.directory, info, first, state, as_of_s, later)
+    again = Replay(config.store, info, first, state, as_of_s, later)
     try:
         with progress("settling again", again.size) as count:
             hands = by_cores(again.left) if workers is None else workers
@@ -162,10 +161,11 @@ def _replayed(
 
 
 def _unfound(
-    again: Replay, ledger: Path, contract: str, count: Callable[[int], None], workers: int
+    again: Replay, ledger: str, contract: str, count: Callable[[int], None], workers: int
 ) -> list[str]:
     """How the findings of a ledger differ from those of the log up to the entry that the ledger has come to."""
-    held_upto, held = read_findings(ledger, contract)
+    with judged_store(ledger) as store:
+        held_upto, held = store.ledger.found(contract)
     again.run(count, workers, upto=held_upto)
     given = again.findings(contract)
     return list(unlike(held, given, held_upto=held_upto, given_upto=again.folded))

@@ -44,9 +44,9 @@ def _asked(config: CollectorConfig, dry_run: bool) -> tuple[Collection[str], int
 
 def _own(config: CollectorConfig, dry_run: bool) -> tuple[Collection[str], int]:
     """The same where none serves it."""
-    store = open_store(f"embedded:{config.directory}")
+    store = open_store(f"embedded:{config.embedded}")
     try:
-        signer = require_own_log(config.directory, config.keys, store).signer
+        signer = require_own_log(config.keys, store).signer
         nodes = kept_by_nobody(store)
         return nodes, 0 if dry_run else let_reports_go(store, signer, nodes)
     finally:

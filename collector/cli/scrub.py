@@ -44,7 +44,7 @@ def scrub_store(read_only: bool, sign: bool, ledger: bool, config_file: Path) ->
     Exit code 0: all is sound, or was mended; 3: something is not; 4: something could not be compared.
     """
     config = load_config(config_file, os.environ)
-    read_info(config.directory)
+    read_info(config.embedded)
     lock = _lock(config)
     mends = lock is not None and not read_only
     if sign and not mends:
@@ -52,7 +52,7 @@ def scrub_store(read_only: bool, sign: bool, ledger: bool, config_file: Path) ->
     try:
         keys = public_keys(config.keys)
         with progress("reading every entry") as count:
-            found = scrub(config.directory, keys, lock is not None, count)
+            found = scrub(config.embedded, keys, lock is not None, count)
         if ledger and lock is not None:
             with progress("folding the log again"):
                 _compare_ledger(config, found)
@@ -66,7 +66,7 @@ def scrub_store(read_only: bool, sign: bool, ledger: bool, config_file: Path) ->
             f"signed a head over {found.entries} entries: whether there were more nobody here knows"
         )
     if mends and found.sound_log and found.counts:
-        rebuild_derived(config.directory)
+        rebuild_derived(config.embedded)
         click.echo(
             "made again from the segments: tree and index; the ledger when the collector starts"
         )
@@ -76,7 +76,7 @@ def scrub_store(read_only: bool, sign: bool, ledger: bool, config_file: Path) ->
 
 def _lock(config: CollectorConfig) -> int | None:
     try:
-        return lock_store(config.directory)
+        return lock_store(config.embedded)
     except StoreInUse:
         click.echo("a collector has the store open: it is only read, up to its newest head")
         return None
@@ -86,7 +86,7 @@ def _compare_ledger(config: CollectorConfig, found: Findings) -> None:
     """Where the log is sound and the ledger's file can be read: else it is told already, and mended as a whole."""
     if not found.sound_log or Part.INDEX in found.counts or not found.folded:
         return
-    directory = config.directory
+    directory = config.embedded
     if found.removed:
         click.echo("the ledger is not compared: reports have left, and nobody can fold them again")
     elif (judge := other_judge(directory / "index.sqlite")) is not None:
@@ -103,10 +103,10 @@ def _signed(config: CollectorConfig, found: Findings) -> bool:
     lost = found.head is None and not found.counts.get(Part.SEGMENTS)
     if not lost or found.root is None or not found.entries:
         return False
-    origin = read_info(config.directory).origin
+    origin = read_info(config.embedded).origin
     own = own_keys(config.keys, found.keys.leaves)
     head = own.sign_head(origin, found.entries, found.root, wall_us())
-    replace_head(config.directory / "evidence" / "head", head)
+    replace_head(config.embedded / "evidence" / "head", head)
     found.counts.pop(Part.HEAD, None)
     found.unseen.clear()
     return True

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from pydantic import TypeAdapter
 
@@ -50,12 +49,12 @@ _NOTE, _CERTIFICATE = TypeAdapter(DeliveryNote), TypeAdapter(Certificate)
 
 
 class Handover:
-    """Over one store. `ring`: whose keys are whose; `make`: how a task becomes a document's JSON."""
+    """Over the store at `place`. `ring`: whose keys are whose; `make`: how a task becomes a document's JSON."""
 
     def __init__(
         self,
         store: Store,
-        directory: Path,
+        place: str,
         statements: Statements,
         settler: Settler,
         fleet: LiveFleet,
@@ -63,7 +62,7 @@ class Handover:
         make: Callable[[Task], Awaitable[bytes]] = made_apart,
     ) -> None:
         self._store = store
-        self._directory = directory
+        self._place = place
         self._statements = statements
         self._settler = settler
         self._fleet = fleet
@@ -177,7 +176,7 @@ class Handover:
         self._waiting += 1
         try:
             async with self._turn:
-                return await self._make(Task(str(self._directory), inputs))
+                return await self._make(Task(self._place, inputs))
         finally:
             self._waiting -= 1
 

@@ -1,7 +1,7 @@
 """A delivery note or a certificate made apart from the event loop: `python -I -m collector.documents.handover_process`.
 
-It reads a task on standard input and the log's segments beside the collector, as far as they were durable when the task
-was made, and writes the document as JSON to standard output. A process, because a window of a fleet takes an
+It reads a task on standard input and the log beside the collector, as far as it was durable when the task was
+made, and writes the document as JSON to standard output. A process, because a window of a fleet takes an
 interpreter to itself for a while, and because its memory goes back to the machine with it.
 """
 
@@ -9,11 +9,10 @@ import asyncio
 import contextlib
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from collector.storage.frozen import FrozenLog
+from collector.storage.stores import read_log
 from weighbridge.handover.acceptance import certificate
 from weighbridge.handover.delivery import delivery_note
 from weighbridge.handover.inputs import HandoverInputs
@@ -28,7 +27,7 @@ class HandoverError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What the process is given. `store`: the directory whose log it reads."""
+    """What the process is given. `store`: whose log it reads, as `open_store` takes it."""
 
     store: str
     inputs: HandoverInputs
@@ -61,7 +60,7 @@ def main() -> int:
     """One task in, one document out."""
     task = _TASK.validate_json(sys.stdin.buffer.read())
     given = task.inputs
-    log = FrozenLog(Path(task.store) / "evidence" / "segments")
+    log = read_log(task.store)
     entries = log.read(given.start, given.end - given.start)
     made = delivery_note if given.from_us is None else certificate
     sys.stdout.buffer.write(made(given, entries).json().encode())

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
-from collector.storage.frozen import FrozenLog
-from collector.storage.store import StorageError
+from collector.storage.store import EvidenceLog, StorageError
+from collector.storage.stores import read_log
 from weighbridge.wire.signing import Envelope, SignatureError, verify
 
 AHEAD = 2
@@ -47,11 +46,11 @@ class SliceToCheck:
 class Worker:
     """One process and the pipe to it."""
 
-    def __init__(self, segments: Path) -> None:
+    def __init__(self, place: str) -> None:
         # Spawned, so that it holds no end of another's pipe, and nothing of a database.
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=work, args=(theirs, segments), daemon=True)
+        self._process = context.Process(target=work, args=(theirs, place), daemon=True)
         self._process.start()
         theirs.close()
         self._told = 0
@@ -84,10 +83,10 @@ def _alive() -> Iterator[None]:
 
 
 class Checkers:
-    """So many workers on the segments of one log."""
+    """So many workers on the log of one store."""
 
-    def __init__(self, segments: Path, workers: int) -> None:
-        self._workers = [Worker(segments) for _ in range(workers)]
+    def __init__(self, place: str, workers: int) -> None:
+        self._workers = [Worker(place) for _ in range(workers)]
 
     def __enter__(self) -> Self:
         return self
@@ -119,10 +118,10 @@ class Checkers:
             yield piece, answered
 
 
-def work(pipe: Connection, segments: Path) -> None:
+def work(pipe: Connection, place: str) -> None:
     """Answer until nobody asks any more. An interrupt from the keyboard is for who asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    log, keys = FrozenLog(segments), dict[str, bytes]()
+    log, keys = read_log(place), dict[str, bytes]()
     with suppress(EOFError, OSError):
         while True:
             question = msgspec.msgpack.decode(pipe.recv_bytes(), type=SliceToCheck)
@@ -130,7 +129,7 @@ def work(pipe: Connection, segments: Path) -> None:
             pipe.send_bytes(msgspec.msgpack.encode(_verified(log, question.piece, keys)))
 
 
-def _verified(log: FrozenLog, piece: Slice, keys: Mapping[str, bytes]) -> list[bool]:
+def _verified(log: EvidenceLog, piece: Slice, keys: Mapping[str, bytes]) -> list[bool]:
     first, last = piece
     try:
         return [_verifies(entry.envelope, keys) for entry in log.read(first, last - first)]

@@ -17,11 +17,11 @@ from collector.judging.statements import Statements, load_book
 from collector.judging.writer import LedgerWriter
 from collector.log.keys import KINDS as KEY_KINDS
 from collector.storage.derived import open_derived
-from collector.storage.frozen import FrozenLog
 from collector.storage.index import UNLISTED, SqlIndex
 from collector.storage.ledger import SqlLedger
 from collector.storage.received import tick_before_us
 from collector.storage.store import Indexed, Store, StoreInfo
+from collector.storage.stores import read_log
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import LOG_HOLE, Finding
 from weighbridge.log.entries import Entry, EntryKind, Removed
@@ -36,22 +36,24 @@ class Replay:
 
     def __init__(
         self,
-        directory: Path,
+        place: str,
         info: StoreInfo,
         log_key: bytes,
         state: Path,
         as_of_s: int,
         later_keys: Sequence[bytes] = (),
     ) -> None:
-        """Opens the store for reading. `log_key` is the log's first, `later_keys` what it was to have. Raises
-        StorageError."""
+        """Reads the store at `place`, as `open_store` takes it. Raises StorageError.
+
+        `log_key` is the log's first, `later_keys` what it was to have.
+        """
         engine = open_derived(state)
         self._index = SqlIndex(engine)
         self._ledger = SqlLedger(engine)
         self._signers = Signers(log_key, later_keys)
         self._as_of_s = as_of_s
-        self._segments = directory / "evidence" / "segments"
-        self._log = FrozenLog(self._segments)
+        self._place = place
+        self._log = read_log(place)
         self.store = Store(info, self._log, self._index, self._ledger)
         self._writer = LedgerWriter(self.store)
         self._removed: set[str] = set()
@@ -117,7 +119,7 @@ class Replay:
         if workers < 2:
             yield from ((piece, [False] * (piece[1] - piece[0])) for piece in slices)
             return
-        with Checkers(self._segments, workers) as checkers:
+        with Checkers(self._place, workers) as checkers:
             yield from checkers.check(slices, self._signers.keys)
 
     @property

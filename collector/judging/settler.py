@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from collector.storage.store import JudgedStore
@@ -54,14 +53,14 @@ class Settler(Protocol):
 
 
 class SettlingProcess:
-    """Over the store in a directory. The first job starts the process, and each has `seconds` at most.
+    """Over a store, as `open_store` takes it. The first job starts the process, and each has `seconds` at most.
 
     `broken`: statements that contradicted themselves, by contract.
     """
 
-    def __init__(self, directory: Path, seconds: float = LONGEST_SECONDS) -> None:
+    def __init__(self, store: str, seconds: float = LONGEST_SECONDS) -> None:
         self.broken: Counter[str] = Counter()
-        self._command = (*COMMAND, str(directory))
+        self._store = store
         self._seconds = seconds
         self._one_at_a_time = ThreadPoolExecutor(1, thread_name_prefix="settling")
         self._starting = threading.Lock()
@@ -112,9 +111,7 @@ class SettlingProcess:
             if self._closed:
                 raise SettlingError(STOPS)
             if self._process is None or self._process.poll() is not None:
-                self._process = subprocess.Popen(  # noqa: S603 (the command is the program's own)
-                    self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-                )
+                self._process = _begun(self._store)
             return self._process
 
     def _ended(self) -> str:
@@ -126,6 +123,16 @@ class SettlingProcess:
         process.communicate()
         code = process.returncode
         return f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
+
+
+def _begun(store: str) -> "subprocess.Popen[bytes]":
+    """Where the process ends at once, whoever asks it says so."""
+    process = subprocess.Popen(  # noqa: S603 (the command is the program's own)
+        COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    if process.stdin is not None:
+        pickle.dump(store, process.stdin)
+    return process
 
 
 def _asked(process: "subprocess.Popen[bytes]", job: Job[Made]) -> Done[Made]:

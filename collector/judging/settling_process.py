@@ -1,6 +1,7 @@
-"""Settles beside the collector: `python -I -m collector.judging.settling_process STORE`.
+"""Settles beside the collector: `python -I -m collector.judging.settling_process`.
 
-Jobs come on standard input and what they made goes to standard output, one after the other.
+Standard input brings the store's URL, which may hold a password, and then jobs. What they made goes to standard output,
+one after the other.
 """
 
 import logging
@@ -13,11 +14,10 @@ import sys
 import threading
 import traceback
 from contextlib import suppress
-from pathlib import Path
 
 from collector.judging.settler import Done, Job, Made, SettlingError
-from collector.storage.embedded import judged_store
 from collector.storage.store import JudgedStore
+from collector.storage.stores import judged_store
 
 LARGE_KIB = 192 << 10
 """A process that has held more than this ends after its job."""
@@ -33,7 +33,7 @@ def main() -> int:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
     threading.Thread(target=_end_with_the_collector, daemon=True).start()
     jobs, answers = sys.stdin.buffer, sys.stdout.buffer
-    with judged_store(Path(sys.argv[1])) as store, suppress(EOFError):
+    with suppress(EOFError), judged_store(pickle.load(jobs)) as store:  # noqa: S301 (the collector's own)
         while True:
             done = _done(pickle.load(jobs), store)  # noqa: S301 (the collector's own)
             pickle.dump(done, answers, pickle.HIGHEST_PROTOCOL)

@@ -65,19 +65,18 @@ def own_keys(directory: Path, leaves: Sequence[bytes]) -> OwnKeys:
     return OwnKeys(keys, signer, tuple(retiring))
 
 
-def require_own_log(directory: Path, keys: Path, store: Store) -> OwnKeys:
-    """The keys that the log of a store's directory was begun with and led to: agents pinned one of them. Raises
-    ConfigError for others."""
+def require_own_log(keys: Path, store: Store) -> OwnKeys:
+    """The keys that the log was begun with and led to: agents pinned one of them. Raises ConfigError for others."""
     own = own_keys(keys, announced(store))
     first = next(iter(store.log.read(0, 1)), None)
     if first is not None and first.envelope.key_id != key_id(own.keys.first):
         raise ConfigError(f"{keys / 'log.key'}: this log was begun with another key")
-    head, file = store.log.handed_out, directory / "evidence" / "head"
+    head = store.log.handed_out
     try:
         if head is not None:
             own.keys.open_head(head.note)
     except SignatureError as error:
-        raise ConfigError(f"{file}: {error}") from error
+        raise ConfigError(f"the newest head of the log: {error}") from error
     return own
 
 

@@ -206,6 +206,21 @@ class SqlLedger:
         following = found[-1]["id"] if len(found) == limit else None
         return FindingPage([_finding(row) for row in found], following)
 
+    def found(self, contract: str) -> tuple[int, Sequence[Finding]]:
+        found = findings_table
+        query = (
+            select(progress.c.value, found)
+            .outerjoin_from(progress, found, found.c.contract == contract)
+            .where(progress.c.name == "folded")
+        )
+        try:
+            with self._engine.connect() as connection:
+                told = connection.execute(query).mappings().all()
+            folded = told[0]["value"] if told else 0
+            return folded, [_finding(row) for row in told if row["id"] is not None]
+        except (DatabaseError, ValueError) as error:
+            raise CorruptStore(f"{self._engine.url.database}: {error}") from error
+
     def folded(self) -> int:
         query = select(progress.c.value).where(progress.c.name == "folded")
         with self._engine.connect() as connection:
@@ -246,27 +261,6 @@ def read_snapshot(path: Path, name: str) -> bytes | None:
     except DatabaseError as error:
         raise CorruptStore(f"{path}: {error.orig}") from error
     except ValueError as error:
-        raise CorruptStore(f"{path}: {error}") from error
-    finally:
-        engine.dispose()
-
-
-def read_findings(path: Path, contract: str) -> tuple[int, list[Finding]]:
-    """Of the ledger in a file that another process may be writing: how far it has come, and what it had found then.
-    Raises CorruptStore."""
-    found = findings_table
-    query = (
-        select(progress.c.value, found)
-        .outerjoin_from(progress, found, found.c.contract == contract)
-        .where(progress.c.name == "folded")
-    )
-    engine = read_only(path)
-    try:
-        with engine.connect() as connection:
-            told = connection.execute(query).mappings().all()
-        folded = told[0]["value"] if told else 0
-        return folded, [_finding(row) for row in told if row["id"] is not None]
-    except (DatabaseError, ValueError) as error:
         raise CorruptStore(f"{path}: {error}") from error
     finally:
         engine.dispose()

@@ -261,6 +261,13 @@ class Ledger(Protocol):
         limit: int = 100,
     ) -> FindingPage: ...
 
+    def found(self, contract: str) -> tuple[int, Sequence[Finding]]:
+        """`folded`, and the findings of a contract as they were then, though another process may be writing.
+
+        Raises CorruptStore.
+        """
+        ...
+
     def folded(self) -> int:
         """The log index of the first entry not yet folded; 0 for a new ledger."""
         ...

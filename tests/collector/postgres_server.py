@@ -50,7 +50,7 @@ def as_nobody() -> dict[str, str]:
 
 
 class Server:
-    """A cluster in a folder. `url` names a database of it."""
+    """A cluster in a folder."""
 
     def __init__(self, folder: Path, bin: Path) -> None:
         self.folder, self._bin = folder, bin
@@ -93,14 +93,22 @@ class Server:
             self.process.wait(timeout=30)
             self.process = None
 
-    def url(self, database: str = "postgres", **parameters: str) -> str:
-        more = "".join(f"&{key}={value}" for key, value in parameters.items())
-        return f"postgresql://weighbridge@/{database}?host={self.folder}{more}"
+    def follow(self, primary: "Server", name: str) -> None:
+        """A standby of another: a copy, which takes from it what comes."""
+        source = f"host={primary.folder} user=weighbridge application_name={name}"
+        command = [str(self._bin / "pg_basebackup"), "-R", "-d", source, "-D", str(self.data)]
+        done = subprocess.run(
+            [*command, "-c", "fast", "--no-sync"], capture_output=True, **as_nobody()
+        )  # type: ignore[call-overload]
+        assert done.returncode == 0, done.stderr
+
+    def url(self) -> str:
+        return f"postgresql://weighbridge@/postgres?host={self.folder}"
 
 
 @contextmanager
-def running_server(**settings: str) -> Iterator[Server]:
-    """A server that is new, and gone at the end. Skips where Debian's package is not installed."""
+def made_server() -> Iterator[Server]:
+    """One that is not started and holds nothing, and is gone at the end. Skips where there is no such program."""
     bin = programs()
     if bin is None:
         pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
@@ -109,9 +117,16 @@ def running_server(**settings: str) -> Iterator[Server]:
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, NOBODY)
-        server.make()
-        server.start(**settings)
         yield server
     finally:
         server.stop(signal.SIGQUIT)
         shutil.rmtree(folder)
+
+
+@contextmanager
+def running_server(**settings: str) -> Iterator[Server]:
+    """A new one, started."""
+    with made_server() as server:
+        server.make()
+        server.start(**settings)
+        yield server

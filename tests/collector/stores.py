@@ -5,10 +5,9 @@ import itertools
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from collector.storage.embedded import create_store, open_embedded
+from collector.storage.embedded import open_embedded
 from collector.storage.store import Store, StoreInfo
-from collector.storage.stores import open_store
-from tests.collector.postgres_server import Server
+from collector.storage.stores import create_store, open_store
 from weighbridge.log.checkpoint import sign_head
 from weighbridge.log.entries import EntryKind, Tick, payload_type
 from weighbridge.wire.report import encode
@@ -70,7 +69,7 @@ class Embedded(Kind):
     def __init__(self, directory: Path) -> None:
         super().__init__()
         self._directory = directory
-        create_store(directory, INFO, SIGNER)
+        create_store(f"embedded:{directory}", INFO, SIGNER)
 
     def _open(self) -> Store:
         return open_embedded(self._directory, segment_bytes=4096)
@@ -79,12 +78,15 @@ class Embedded(Kind):
 class Postgres(Kind):
     """A shard of its own in a server."""
 
-    def __init__(self, server: Server) -> None:
-        from collector.storage.postgres.opening import create_postgres
-
+    def __init__(self, server: str, standbys: int = 0) -> None:
+        """`server`: its address, which may change from one opening to the next."""
         super().__init__()
-        self.url = server.url(shard=f"t{next(SHARDS)}")
-        create_postgres(self.url, INFO, SIGNER)
+        self.server, self.standbys, self.shard = server, standbys, f"t{next(SHARDS)}"
+        create_store(self.url, INFO, SIGNER)
+
+    @property
+    def url(self) -> str:
+        return f"{self.server}&standbys={self.standbys}&shard={self.shard}"
 
     def _open(self) -> Store:
         return open_store(self.url)

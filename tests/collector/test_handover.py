@@ -296,7 +296,7 @@ def test_a_command_without_a_collector_makes_the_same_document(
 def test_a_document_that_cannot_be_made_apart_is_an_error_of_the_collector(tmp_path: Path) -> None:
     nothing = HandoverInputs("K1", (), (), {}, (), 0, 1, 0, simulated=False, tables_digest="")
     with pytest.raises(HandoverError, match="messages say why"):
-        asyncio.run(made_apart(Task(str(tmp_path), nothing)))
+        asyncio.run(made_apart(Task(f"embedded:{tmp_path}", nothing)))
 
 
 def test_the_first_tick_after_an_instant_is_found_wherever_it_lies(

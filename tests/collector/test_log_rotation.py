@@ -88,7 +88,7 @@ def announcements(directory: Path) -> int:
 
 def replayed(directory: Path, state: Path) -> None:
     first, *later = public_keys(directory / "keys")
-    again = Replay(directory, read_info(directory), first, state, 2**40, later)
+    again = Replay(f"embedded:{directory}", read_info(directory), first, state, 2**40, later)
     try:
         again.run(lambda _: None)
     finally:

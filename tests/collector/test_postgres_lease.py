@@ -33,16 +33,15 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 def shard(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Postgres]:
     """A holder in this process renews nothing: it is as silent as one that was stopped."""
     monkeypatch.setattr(lease, "BEAT_S", 3600.0)
-    made = Postgres(postgres)
+    made = Postgres(postgres.url())
     yield made
     made.close()
 
 
 def sql(shard: Postgres, statement: str) -> list[tuple[object, ...]]:
     """Said to the server by somebody else."""
-    server, _, name = shard.url.partition("&shard=")
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"SET search_path = weighbridge_{name}")
+    with psycopg.connect(shard.server, autocommit=True) as connection:
+        connection.execute(f"SET search_path = weighbridge_{shard.shard}")
         cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []
 
@@ -111,9 +110,8 @@ def test_a_writer_that_stopped_inside_its_transaction_does_not_keep_the_next_one
     """It holds its rows for ever: who follows ends its sessions first."""
     shard.open()
     name = str(sql(shard, "SELECT holder FROM lease")[0][0]).rpartition("(")[2].rstrip(")")
-    server, _, schema = shard.url.partition("&shard=")
-    with psycopg.connect(server, application_name=name) as stopped:
-        stopped.execute(f"SELECT 1 FROM weighbridge_{schema}.lease FOR KEY SHARE")
+    with psycopg.connect(shard.server, application_name=name) as stopped:
+        stopped.execute(f"SELECT 1 FROM weighbridge_{shard.shard}.lease FOR KEY SHARE")
         expire(shard)
         new = shard.open()
         with pytest.raises(psycopg.OperationalError):
@@ -124,9 +122,8 @@ def test_a_writer_that_stopped_inside_its_transaction_does_not_keep_the_next_one
 def test_a_writer_that_the_lease_does_not_know_is_waited_for(shard: Postgres) -> None:
     """Its transaction ends before anybody else writes: an operator's session is not ended by anybody."""
     shard.open()
-    server, _, schema = shard.url.partition("&shard=")
-    with psycopg.connect(server) as other:
-        other.execute(f"SELECT 1 FROM weighbridge_{schema}.lease FOR KEY SHARE")
+    with psycopg.connect(shard.server) as other:
+        other.execute(f"SELECT 1 FROM weighbridge_{shard.shard}.lease FOR KEY SHARE")
         expire(shard)
         with pytest.raises(StoreHeld, match="in the middle of a write"):
             shard.open()
@@ -142,7 +139,7 @@ WHERE application_name LIKE 'weighbridge {shard} %' AND pid != pg_backend_pid()
 
 def cut_off(shard: Postgres) -> None:
     """Every session of the collector's is ended, as by a restart of the server."""
-    sql(shard, END_ALL.format(shard=shard.url.partition("&shard=")[2]))
+    sql(shard, END_ALL.format(shard=shard.shard))
 
 
 def test_a_writer_whose_sessions_were_ended_goes_on_and_doubles_nothing(shard: Postgres) -> None:

@@ -61,7 +61,7 @@ class Log:
         key = log_signer(self.directory).public_key
         as_of_s = self.now_us // 1_000_000 + 60
         info = StoreInfo("test")
-        return Replay(self.directory, info, key, self.state / name, as_of_s)
+        return Replay(f"embedded:{self.directory}", info, key, self.state / name, as_of_s)
 
     def error(self, workers: int) -> str:
         """What a replay of it says is wrong."""
@@ -238,7 +238,7 @@ def hang(folded):
 signal.signal(signal.SIGINT, signal.default_int_handler)  # not so where the tests run in the background
 directory, state, key = sys.argv[1:]
 info = StoreInfo("test")
-again = Replay(Path(directory), info, bytes.fromhex(key), Path(state), 2**40)
+again = Replay(f"embedded:{directory}", info, bytes.fromhex(key), Path(state), 2**40)
 again.run(hang, workers=2, slice_entries=1)
 """
 

@@ -21,7 +21,7 @@ OCTOBER = "2026-10"
 @pytest.fixture
 async def settler(tmp_path: Path) -> AsyncIterator[tuple[Lease, SettlingProcess]]:
     with lease(tmp_path / "store") as leased:
-        made = SettlingProcess(tmp_path / "store")
+        made = SettlingProcess(f"embedded:{tmp_path / 'store'}")
         yield leased, made
         made.close()
 
@@ -102,7 +102,7 @@ async def test_of_a_process_that_was_ended_it_is_said_and_the_next_job_has_a_new
 
 async def test_a_job_that_takes_longer_than_it_may_is_ended(tmp_path: Path) -> None:
     with lease(tmp_path / "store"):
-        apart = SettlingProcess(tmp_path / "store", seconds=0.2)
+        apart = SettlingProcess(f"embedded:{tmp_path / 'store'}", seconds=0.2)
         with pytest.raises(SettlingError, match="ended by SIGKILL"):
             await apart.made(partial(killed, signal.SIGCONT))
         apart.close()

@@ -527,7 +527,7 @@ def test_a_replay_that_was_stopped_goes_on_to_the_same_statement(
 
     def replay() -> Replay:
         key = log_signer(store).public_key
-        return Replay(store, StoreInfo("x"), key, tmp_path / "state", as_of_s)
+        return Replay(f"embedded:{store}", StoreInfo("x"), key, tmp_path / "state", as_of_s)
 
     first = replay()
     with pytest.raises(Interrupted):

@@ -38,7 +38,7 @@ def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
         made = Embedded(tmp_path / "store")
     else:
         server: Server = request.getfixturevalue("postgres")
-        made = Postgres(server)
+        made = Postgres(server.url())
     yield made
     made.close()
 

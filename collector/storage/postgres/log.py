@@ -1,6 +1,6 @@
 """The log of a shard: a row for each leaf, written by COPY, one transaction for a whole group."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 import psycopg
@@ -8,15 +8,12 @@ from sqlalchemy import Engine
 
 from collector.storage.postgres.lease import Lease
 from collector.storage.postgres.place import Place, stated
+from collector.storage.postgres.reading import Reading
 from collector.storage.postgres.schema import FENCE, lost, make_partition, partition_of
-from collector.storage.reading import ReadLog
 from collector.storage.store import CorruptStore, StorageError, StoreLost
-from weighbridge.log.checkpoint import Head, read_head
+from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import stored_hash
-from weighbridge.log.merkle import DamagedTree, Frontier
-
-HASH_BYTES = 32
-READ_AT_ONCE = 128
+from weighbridge.log.merkle import Frontier
 
 GROW = f"WITH fence AS ({FENCE}) UPDATE log SET size = %s FROM fence WHERE size = %s"  # noqa: S608
 CUT = f"WITH fence AS ({FENCE}) UPDATE log SET size = %s FROM fence WHERE size >= %s"  # noqa: S608
@@ -31,8 +28,6 @@ WITH fence AS (
 
 COPY = "COPY entries (index, hashes, leaf) FROM STDIN (FORMAT BINARY)"
 TYPES = ("int8", "bytea", "bytea")
-LEAVES = "SELECT index, substr(hashes, 1, 32), leaf FROM entries WHERE index >= %s AND index < %s ORDER BY index"
-NODE = "SELECT substr(hashes, %s, 32) FROM entries WHERE index = %s"
 REACHED = "SELECT pg_current_wal_insert_lsn()::text"
 HAVE_FLUSHED = """
 SELECT count(*) FROM pg_stat_replication
@@ -40,20 +35,17 @@ WHERE sync_state IN ('sync', 'quorum') AND flush_lsn >= %s::pg_lsn
 """
 
 
-class PostgresLog(ReadLog):
+class PostgresLog(Reading):
     """The log of the shard whose lease this process holds. One thread appends; any thread reads what is durable."""
 
     def __init__(self, place: Place, lease: Lease, engine: Engine) -> None:
         """Raises CorruptStore, also where the log is not the one of which the newest head was handed out."""
-        self._place, self._lease = place, lease
-        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        super().__init__(place, engine)
+        self._lease = lease
         self._warnings: list[str] = []
         self._pid: int | None = None
         self._session: psycopg.Connection | None = None
-        with self._reading.connect() as connection:
-            size, note = connection.exec_driver_sql("SELECT size, head FROM log").one()
-        self._size = self._handed = int(size)
-        self._head = read_head(note)
+        self._handed = self._size
         self._frontier = Frontier(self._size, self.node)
         self._kept = self._frontier.peaks()
         self._made = partition_of(self._size)
@@ -69,10 +61,6 @@ class PostgresLog(ReadLog):
         else:
             return
         raise CorruptStore(f"{self._place}: the entries {is_not}: restore the database")
-
-    @property
-    def size(self) -> int:
-        return self._size
 
     def append(self, leaves: Sequence[bytes]) -> int:
         session, first = self._ready(), self._size
@@ -158,10 +146,6 @@ class PostgresLog(ReadLog):
         if notice.severity_nonlocalized == "WARNING":
             self._warnings.append(notice.message_primary or "")
 
-    @property
-    def handed_out(self) -> Head | None:
-        return self._head
-
     def hand_out(self, head: Head) -> None:
         try:
             if not self._ready().execute(KEEP_HEAD, (*self._lease.mine, head.note)).rowcount:
@@ -169,34 +153,6 @@ class PostgresLog(ReadLog):
         except (psycopg.Error, StorageError) as error:
             self._forget(error)
         self._head, self._handed, self._kept = head, self._size, self._frontier.peaks()
-
-    def leaves(self, start: int, limit: int) -> Iterator[bytes]:
-        stop = min(start + limit, self._size)
-        while start < stop:
-            upto = min(start + READ_AT_ONCE, stop)
-            yield from self._read(start, upto)
-            start = upto
-
-    def _read(self, start: int, upto: int) -> Iterator[bytes]:
-        with self._reading.connect() as connection:
-            rows = connection.exec_driver_sql(LEAVES, (start, upto)).all()
-        if [row[0] for row in rows] != list(range(start, upto)):
-            raise CorruptStore(f"{self._place}: of entries {start} to {upto - 1} some are missing")
-        for index, leaf_hash, leaf in rows:
-            if stored_hash(leaf) != leaf_hash:
-                raise CorruptStore(f"{self._place}: entry {index} is not what was appended")
-            yield leaf
-
-    def node(self, level: int, index: int) -> bytes:
-        last = ((index + 1) << level) - 1
-        with self._reading.connect() as connection:
-            found = connection.exec_driver_sql(NODE, (1 + HASH_BYTES * level, last)).scalar()
-        if found is None or len(found) != HASH_BYTES:
-            raise ValueError(f"no complete subtree at level {level}, index {index}")
-        return bytes(found)
-
-    def _said(self, error: DamagedTree) -> str:
-        return f"{self._place}: {error}; restore the database"
 
     def root(self) -> bytes:
         return self._frontier.root()

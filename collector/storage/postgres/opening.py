@@ -1,6 +1,7 @@
 """Making and opening a store in PostgreSQL."""
 
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 
 import psycopg
 from psycopg import sql
@@ -11,19 +12,21 @@ from collector.storage.ledger import SqlLedger
 from collector.storage.postgres.lease import Lease
 from collector.storage.postgres.log import PostgresLog
 from collector.storage.postgres.place import Place, parse_place, stated
+from collector.storage.postgres.reading import described
 from collector.storage.postgres.schema import (
+    READER,
     TABLES,
     VERSION,
     make_derived,
     make_partition,
     open_engine,
 )
-from collector.storage.store import StorageError, Store, StoreInfo, WrongVersion
+from collector.storage.store import StorageError, Store, StoreInfo
 from weighbridge.log.checkpoint import sign_head
 from weighbridge.log.merkle import EMPTY_ROOT
 from weighbridge.wire.signing import Signer
 
-NEW_LOG = "INSERT INTO log VALUES (%s, 0, %s, 0, %s)"
+NEW_LOG = "INSERT INTO log VALUES (%s, %s, %s, %s, %s)"
 SOUND = """
 SELECT current_setting('server_encoding'), current_setting('fsync'), current_setting('full_page_writes')
 """
@@ -32,16 +35,23 @@ SELECT current_setting('server_encoding'), current_setting('fsync'), current_set
 def create_postgres(url: str, info: StoreInfo, signer: Signer) -> None:
     """A new, empty shard, of which the head over no entries is handed out. Raises StorageError where there is one."""
     place = parse_place(url)
-    with closing(place.connect("weighbridge", durable=True)) as connection:
+    head = sign_head(info.origin, 0, EMPTY_ROOT, signer)
+    with making(place) as connection:
+        connection.execute(NEW_LOG, (VERSION, 0, info.origin, 0, head.note))
+
+
+@contextmanager
+def making(place: Place) -> Iterator[psycopg.Connection]:
+    """One transaction that makes a shard, whose log has no row yet. Raises StorageError where there is one."""
+    with closing(place.connect(READER, durable=True)) as connection:
         _require_sound(place, connection)
-        head = sign_head(info.origin, 0, EMPTY_ROOT, signer)
         try:
             with connection.transaction():
                 schema = sql.Identifier(place.schema)
                 connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
                 connection.execute(TABLES)
                 make_partition(connection, 0)
-                connection.execute(NEW_LOG, (VERSION, info.origin, head.note))
+                yield connection
         except psycopg.errors.DuplicateSchema as error:
             raise StorageError(f"{place}: holds a store already") from error
         except psycopg.Error as error:
@@ -63,7 +73,9 @@ def open_postgres(url: str) -> Store:
     """What `open_store` promises, for as long as this process holds the shard. Raises StoreHeld while another does."""
     place = parse_place(url)
     with ExitStack() as undo:
-        info, derived = _described(place)
+        with closing(place.connect(READER, durable=False)) as connection:
+            _require_sound(place, connection)
+            info, derived = described(place, connection)
         lease = Lease(place)
         undo.callback(lease.close)
         engine = open_engine(place, lease.name, lambda: lease.mine)
@@ -75,18 +87,3 @@ def open_postgres(url: str) -> Store:
         index.catch_up(log)
         undo.pop_all()
     return Store(info, log, index, SqlLedger(engine))
-
-
-def _described(place: Place) -> tuple[StoreInfo, int]:
-    """What the shard says of itself, and of which schema its index and ledger are."""
-    with closing(place.connect("weighbridge", durable=True)) as connection:
-        _require_sound(place, connection)
-        try:
-            version, derived, origin = connection.execute(
-                "SELECT version, derived, origin FROM log"
-            ).fetchall()[0]
-        except psycopg.Error as error:
-            raise stated(place, error) from error
-    if version != VERSION:
-        raise WrongVersion(f"{place}: version {version}; this program knows {VERSION}")
-    return StoreInfo(origin), derived

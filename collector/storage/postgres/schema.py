@@ -20,6 +20,9 @@ from collector.storage.postgres.place import Place, stated
 from collector.storage.store import StorageError, StoreLost
 
 VERSION = 1
+READER = "weighbridge"
+"""What the server calls the sessions of who holds no lease."""
+
 PARTITION_BITS = 24
 """A partition of entries holds so many: its oldest can be given away as a whole, and none is vacuumed for ever."""
 
@@ -32,7 +35,7 @@ CREATE TABLE log (
     version int NOT NULL, derived int NOT NULL, origin text NOT NULL, size bigint NOT NULL, head text NOT NULL
 );
 CREATE TABLE entries (
-    index bigint NOT NULL, hashes bytea NOT NULL, leaf bytea NOT NULL
+    index bigint NOT NULL, hashes bytea NOT NULL, leaf bytea COMPRESSION lz4 NOT NULL
 ) PARTITION BY RANGE (index);
 ALTER TABLE entries ALTER hashes SET STORAGE PLAIN;
 ALTER TABLE entries ADD PRIMARY KEY (index);
@@ -59,7 +62,7 @@ def make_partition(connection: PgConnection, number: int) -> None:
     )
 
 
-def open_engine(place: Place, name: str, mine: Callable[[], tuple[int, str]]) -> Engine:
+def open_engine(place: Place, name: str, mine: Callable[[], tuple[int, str]] | None) -> Engine:
     """For index and ledger. What it writes is fenced by the lease that is `mine`; its errors are StorageErrors."""
     engine = create_engine(
         URL.create("postgresql+psycopg", database=str(place)),
@@ -71,7 +74,7 @@ def open_engine(place: Place, name: str, mine: Callable[[], tuple[int, str]]) ->
 
     def fence(connection: Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)
-        if writes and connection.exec_driver_sql(FENCE, mine()).first() is None:
+        if writes and (mine is None or not connection.exec_driver_sql(FENCE, mine()).first()):
             raise lost(place)
 
     def state(context: ExceptionContext) -> None:
