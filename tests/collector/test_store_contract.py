@@ -23,9 +23,10 @@ from tests.collector.stores import (
 from weighbridge.audit.portfolio import DAY_US
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Finding, Row, State, Use
-from weighbridge.log.entries import EntryKind, payload_type
+from weighbridge.log.entries import Entry, EntryKind, Removed, payload_type
 from weighbridge.log.merkle import Frontier, leaf_hash
 from weighbridge.verdict import Verdict
+from weighbridge.wire.report import encode
 
 Reopen = Callable[[], Store]
 KINDS = ("embedded", "postgresql")
@@ -347,3 +348,35 @@ def test_a_ledger_that_was_cleared_is_new(reopen: Reopen) -> None:
     assert (store.ledger.folded(), store.ledger.snapshots(), store.log.size) == (0, {}, 1)
     assert [*store.ledger.rows("lease", 0, 100)] == []
     assert store.ledger.findings().findings == []
+
+
+def test_reports_leave_and_the_log_is_the_same_one(reopen: Reopen) -> None:
+    store, agent = reopen(), Agent("n1")
+    leaves = [leaf for number in range(30) for leaf in (agent.next(), tick(number))]
+    store.log.append(leaves)
+    root = store.log.root()
+
+    def substitute(one: Entry, hashed: str) -> bytes | None:
+        if one.index % 4:
+            return None
+        said = Removed(
+            leaf_hash=hashed,
+            key_id=agent.signer.key_id,
+            node="n1",
+            chain=agent.chain,
+            stream="node",
+            seq=one.index // 2,
+            payload_hash="0" * 64,
+        )
+        return SIGNER.seal(payload_type(EntryKind.REMOVED), encode(said))
+
+    count = store.log.let_go(substitute)
+    for again in (lambda: store, reopen):
+        opened = again()
+        kinds = [one.kind for one in opened.log.read(0, 60)]
+        gone = [index for index, kind in enumerate(kinds) if kind is EntryKind.REMOVED]
+        assert 0 < count == len(gone)
+        assert not any(index % 4 for index in gone)
+        kept = [index for index in range(60) if index not in gone]
+        assert [next(opened.log.leaves(index, 1)) for index in kept] == [leaves[at] for at in kept]
+        assert opened.log.root() == root

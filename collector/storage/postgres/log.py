@@ -1,6 +1,7 @@
 """The log of a shard: a row for each leaf, written by COPY, one transaction for a whole group."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import NoReturn
 
 import psycopg
@@ -10,13 +11,15 @@ from collector.storage.postgres.lease import Lease
 from collector.storage.postgres.place import Place, stated
 from collector.storage.postgres.reading import Reading
 from collector.storage.postgres.schema import FENCE, lost, make_partition, partition_of
-from collector.storage.store import CorruptStore, StorageError, StoreLost
+from collector.storage.store import CorruptStore, StorageError, StoreLost, Substitute
 from weighbridge.log.checkpoint import Head
-from weighbridge.log.entries import stored_hash
+from weighbridge.log.entries import EntryKind, stored_hash
 from weighbridge.log.merkle import Frontier
 
 GROW = f"WITH fence AS ({FENCE}) UPDATE log SET size = %s FROM fence WHERE size = %s"  # noqa: S608
 CUT = f"WITH fence AS ({FENCE}) UPDATE log SET size = %s FROM fence WHERE size >= %s"  # noqa: S608
+REPLACE = f"WITH fence AS ({FENCE}) UPDATE entries SET leaf = %s FROM fence WHERE index = %s"  # noqa: S608
+REPLACED_AT_ONCE = 1000
 CUT_ENTRIES = "DELETE FROM entries WHERE index >= %s"
 KEEP_HEAD = """
 WITH fence AS (
@@ -145,6 +148,26 @@ class PostgresLog(Reading):
     def _heard(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":
             self._warnings.append(notice.message_primary or "")
+
+    def let_go(self, substitute: Substitute) -> int:
+        """In one transaction after the other, by a session of its own."""
+        left, end = 0, self._size - 1
+        with closing(self._place.connect(self._lease.name, durable=True)) as session:
+            for start in range(0, end, REPLACED_AT_ONCE):
+                rows = list(self._leaving(start, min(start + REPLACED_AT_ONCE, end), substitute))
+                with session.transaction():
+                    for row in rows:
+                        if not session.execute(REPLACE, (*self._lease.mine, *row)).rowcount:
+                            raise lost(self._place)
+                left += len(rows)
+        return left
+
+    def _leaving(self, start: int, end: int, substitute: Substitute) -> Iterator[tuple[bytes, int]]:
+        for one in self.read(start, end - start):
+            if one.kind is EntryKind.REPORT:
+                row = substitute(one, self.node(0, one.index).hex())
+                if row is not None:
+                    yield row, one.index
 
     def hand_out(self, head: Head) -> None:
         try:

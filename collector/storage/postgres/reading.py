@@ -15,6 +15,7 @@ from collector.storage.store import (
     JudgedStore,
     StorageError,
     StoreInfo,
+    Substitute,
     WrongVersion,
 )
 from weighbridge.log.checkpoint import Head, read_head
@@ -89,6 +90,9 @@ class ReadingLog(Reading):
 
     def hand_out(self, head: Head) -> None:
         raise StorageError(f"{self._place} is only read; the head over {head.size} is not kept")
+
+    def let_go(self, substitute: Substitute) -> int:  # noqa: ARG002
+        raise StorageError(f"{self._place} is only read; nothing leaves it")
 
     def root(self) -> bytes:
         return Frontier(self._size, self.node).root()
