@@ -105,7 +105,7 @@ class Registry:
 
     showing: dict[Key, list[str]] = field(default_factory=dict)
     stretches: dict[str, dict[Key, list[Stretch]]] = field(default_factory=dict)
-    reported: dict[str, list[str]] = field(default_factory=dict)
+    reported: dict[str, dict[str, None]] = field(default_factory=dict)
     open: dict[Key, Finding] = field(default_factory=dict)
     known: dict[Key, dict[str, int]] = field(default_factory=dict)
     laid: dict[str, dict[Key, int]] = field(default_factory=dict)
@@ -182,9 +182,7 @@ class Registry:
     def hear(self, node: str, promises: Sequence[Promise]) -> None:
         """The node reports, whatever it says."""
         for promise in promises:
-            reporting = self.reported.setdefault(promise.contract, [])
-            if node not in reporting:
-                reporting.append(node)
+            self.reported.setdefault(promise.contract, {})[node] = None
 
     def _doubts(
         self, state: NodeState, observer: Key, left: Sequence[str], came: Set[str]
@@ -371,7 +369,7 @@ class Registry:
     ) -> Iterator[Finding]:
         """Whether nodes are due to have reported, by the contract's schedule, and have not."""
         dues = [due for due in deliveries(version) if due.at_us <= now_us]
-        nodes = self.reported.get(name, [])
+        nodes = self.reported.get(name, {})
         since_us = missing_since_us(dues, len(nodes))
         code = "never_reported" if not nodes else "under_reported"
         for other in ("never_reported", "under_reported"):
