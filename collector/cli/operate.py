@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -120,7 +121,7 @@ async def _serve(config: CollectorConfig, manager: ServiceManager, simulation: b
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    waiting = partial(_waits, manager, stop)
+    waiting = partial(_waits, manager, stop, itertools.count())
     async with app.running(config, True, simulation, waiting) as collector:
         collector.committer.on_beat(manager.alive)
         click.echo(f"listening on {collector.url}")
@@ -137,12 +138,13 @@ async def _serve(config: CollectorConfig, manager: ServiceManager, simulation: b
     leave_readers()
 
 
-def _waits(manager: ServiceManager, stop: asyncio.Event, why: str) -> None:
+def _waits(manager: ServiceManager, stop: asyncio.Event, times: Iterator[int], why: str) -> None:
     """A spare that takes over when the other collector ends is up and well. Ends the process where it was told to."""
-    manager.ready(why)
+    if not next(times):
+        click.echo(f"waiting: {why}")
+        sys.stdout.flush()
+    manager.ready(f"waiting: {why}")
     manager.alive()
-    click.echo(f"waiting: {why}")
-    sys.stdout.flush()
     if stop.is_set():
         raise SystemExit(0)
 

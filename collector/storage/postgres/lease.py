@@ -77,6 +77,7 @@ class Lease:
 
     def _beat(self) -> None:
         connection: psycopg.Connection | None = None
+        failing = False
         while not self._closing.wait(BEAT_S):
             try:
                 connection = connection or self._place.connect(self.name, durable=False)
@@ -84,8 +85,11 @@ class Lease:
                     if not connection.execute(BEAT, (HELD_S, *self.mine)).rowcount:
                         logger.error("%s", lost(self._place))
                         break
+                failing = False
             except (psycopg.Error, StorageError) as error:
-                logger.warning("the lease is not renewed: %s", error)
+                if not failing:
+                    logger.warning("the lease is not renewed: %s", stated(self._place, error))
+                failing = True
                 _close(connection)
                 connection = None
         _close(connection)

@@ -11,7 +11,7 @@ from collector.storage.postgres.lease import Lease
 from collector.storage.postgres.place import Place, stated
 from collector.storage.postgres.reading import Reading
 from collector.storage.postgres.schema import FENCE, lost, make_partition, partition_of
-from collector.storage.store import CorruptStore, StorageError, StoreLost, Substitute
+from collector.storage.store import CorruptStore, StorageError, Substitute
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import EntryKind, stored_hash
 from weighbridge.log.merkle import Frontier
@@ -99,14 +99,14 @@ class PostgresLog(Reading):
         """A wait for a standby that was cancelled ends as a commit does, with a warning; and where the server waits for
         none, because somebody took its standbys out, it says nothing at all."""
         if self._warnings:
-            raise StorageError(f"not known to be on a standby: {self._warnings[0]}")
+            raise StorageError(f"{self._place}: not known to be on a standby: {self._warnings[0]}")
         if not self._place.standbys:
             return
         reached = session.execute(REACHED).fetchall()[0]
         have = session.execute(HAVE_FLUSHED, reached).fetchall()[0][0]
         if have < self._place.standbys:
             raise StorageError(
-                f"{have} synchronous standbys have it, and {self._place.standbys} are asked for"
+                f"{self._place}: {have} synchronous standbys have it, and {self._place.standbys} are asked for"
             )
 
     def _forget(self, error: Exception) -> NoReturn:
@@ -117,8 +117,6 @@ class PostgresLog(Reading):
         if self._session is not None:
             self._session.close()
             self._session = None
-        if isinstance(error, StoreLost):
-            raise error
         raise stated(self._place, error) from error
 
     def _ready(self) -> psycopg.Connection:
@@ -140,7 +138,7 @@ class PostgresLog(Reading):
         with session.transaction():
             if not session.execute(CUT, (*self._lease.mine, self._size, self._size)).rowcount:
                 raise CorruptStore(
-                    f"the database holds less than the {self._size} entries that were acknowledged"
+                    f"{self._place}: holds less than the {self._size} entries that were acknowledged"
                 )
             session.execute(CUT_ENTRIES, (self._size,))
         self._require_promised(session)

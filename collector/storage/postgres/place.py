@@ -87,7 +87,9 @@ def _alive(server: str) -> dict[str, str]:
 
 
 def stated(place: Place, error: BaseException) -> StorageError:
-    """What the server or the way to it said, as the storage's error."""
+    """What the server or the way to it said, as the storage's error, where it is none already."""
+    if isinstance(error, StorageError):
+        return error
     state = getattr(error, "sqlstate", None)
     if state in NO_TABLE:
         return StorageError(f"{place}: holds no store; `weighbridge init --store` makes one")
