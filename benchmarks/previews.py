@@ -80,7 +80,7 @@ def run(nodes: int, runs: int) -> dict[str, Any]:
             store.log.append(evidence(nodes).leaves)
         with opened(directory) as store:
             store.ledger.write(list(rows(nodes)), [], 0, {}, [])
-            settler = SettlingProcess(directory)
+            settler = SettlingProcess(f"embedded:{directory}")
             try:
                 return asyncio.run(measured(store, settler, runs))
             finally:

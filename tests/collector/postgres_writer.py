@@ -37,6 +37,7 @@ def main(url: str, name: str) -> int:
         except StoreLost:
             return LOST
         except StorageError:
+            time.sleep(0.05)
             continue
         number += GROUP
         say(store)

@@ -341,7 +341,9 @@ def test_documents_wait_for_their_turn_and_too_many_are_refused(
             pass
         fleet = LiveFleet(writer.judgement)
         statements = Statements(fleet, load_book(kept.log, kept.index))
-        asyncio.run(ask(Handover(kept, store, statements, Here(kept), fleet, ring, never)))
+        asyncio.run(
+            ask(Handover(kept, f"embedded:{store}", statements, Here(kept), fleet, ring, never))
+        )
 
 
 def row(slot: int, device: str, start: int, end: int) -> Row:

@@ -353,7 +353,8 @@ def test_a_ledger_that_was_cleared_is_new(reopen: Reopen) -> None:
 def test_reports_leave_and_the_log_is_the_same_one(reopen: Reopen) -> None:
     store, agent = reopen(), Agent("n1")
     leaves = [leaf for number in range(30) for leaf in (agent.next(), tick(number))]
-    store.log.append(leaves)
+    for start in range(0, 60, 6):
+        store.log.append(leaves[start : start + 6])
     root = store.log.root()
 
     def substitute(one: Entry, hashed: str) -> bytes | None:
@@ -371,8 +372,9 @@ def test_reports_leave_and_the_log_is_the_same_one(reopen: Reopen) -> None:
         return SIGNER.seal(payload_type(EntryKind.REMOVED), encode(said))
 
     count = store.log.let_go(substitute)
-    for again in (lambda: store, reopen):
-        opened = again()
+    openings: list[Reopen] = [lambda: store, reopen]
+    for opening in openings:
+        opened = opening()
         kinds = [one.kind for one in opened.log.read(0, 60)]
         gone = [index for index, kind in enumerate(kinds) if kind is EntryKind.REMOVED]
         assert 0 < count == len(gone)

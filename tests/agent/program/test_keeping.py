@@ -16,14 +16,14 @@ from agent.report.reporter import Sending
 from agent.report.sampler import Schedule
 from agent.report.source import IdentityTier
 from agent.report.spool import SMALLEST
-from agent.report.transport import HttpAnswer, Transport
+from agent.report.transport import HttpAnswer, Packed, Transport
 from tests.agent.conftest import eventually
 from weighbridge.wire.driver_words import COUNTED
 from weighbridge.wire.report import Event, EventKind, Facts, Reason, digest, encode
 from weighbridge.wire.signing import Signer, generate_private_key
 
 
-async def unreachable(_: bytes, __: Sequence[int]) -> HttpAnswer:
+async def unreachable(_: Packed, __: Sequence[int]) -> HttpAnswer:
     raise OSError("nobody answers")
 
 
@@ -134,7 +134,7 @@ async def test_a_restart_of_the_chain_that_is_interrupted_is_finished_before_the
     signer = Halting(generate_private_key())
     answered = asyncio.Event()
 
-    async def another_history(_: bytes, __: Sequence[int]) -> HttpAnswer:
+    async def another_history(_: Packed, __: Sequence[int]) -> HttpAnswer:
         await answered.wait()
         answered.clear()
         signer.halts = 1

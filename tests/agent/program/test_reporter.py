@@ -16,7 +16,7 @@ from agent.report.receipts import ReceiptFile
 from agent.report.reporter import Backoff, Reaction, Reporter, Sending, read_answer
 from agent.report.sampler import Draft
 from agent.report.spool import SMALLEST, Held, Spool
-from agent.report.transport import HttpAnswer, Transport
+from agent.report.transport import HttpAnswer, Packed, Transport
 from tests.agent.program.conftest import ORIGIN
 from weighbridge.log.checkpoint import sign_head
 from weighbridge.log.merkle import Frontier, leaf_hash
@@ -118,7 +118,7 @@ async def test_a_collector_that_does_not_answer_withholds_no_sign_of_life(
 ) -> None:
     signs, asked = asyncio.Semaphore(0), asyncio.Event()
 
-    async def silent(_: bytes, __: Sequence[int]) -> HttpAnswer:
+    async def silent(_: Packed, __: Sequence[int]) -> HttpAnswer:
         await asked.wait()
         raise OSError("nobody answers")
 
