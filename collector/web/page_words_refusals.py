@@ -17,6 +17,9 @@ REFUSALS: Mapping[str, Word] = {
     "refused.invite_unknown": Word("No such invite", "邀请不存在"),
     "refused.method_not_allowed": Word("This cannot be done at this address", "此地址不支持该操作"),
     "refused.sequence": Word("The report is not the next one of its chain", "上报顺序不连续"),
+    "refused.unknown_base": Word(
+        "What the reports were compressed against is not kept", "上报所依据的压缩基准未保留"
+    ),
     "refused.fork": Word("The chain went on differently", "上报链已分叉"),
     "refused.invite_used": Word("The invite was used by another key", "邀请已被其他密钥使用"),
     "refused.conflict": Word("It is so already", "与现状冲突"),

@@ -335,6 +335,12 @@ class Serving:
         finally:
             connection.close()
 
+    def shards(self) -> str:
+        """The series of nodes and GPUs, of all shards."""
+        listed = self.get("/v1/sd/prometheus").json
+        paths = {one["labels"]["__metrics_path__"] for one in listed} - {"/metrics"}
+        return "".join(self.get(path).body.decode() for path in sorted(paths))
+
     def get(self, path: str, **headers: str) -> Answered:
         return self.request("GET", path, None, **headers)
 

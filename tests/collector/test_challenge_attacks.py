@@ -93,7 +93,7 @@ def test_a_collector_that_is_killed_at_any_step_leaves_a_void_attempt_and_a_node
         assert (late.status, late.json["code"]) == (404, "not_found")
         series = begin(server, "n1")[0]["id"]
         assert finished(node, series)["verdict"] == "met"
-        metrics = server.get("/metrics").body.decode()
+        metrics = server.shards()
     void = [line for line in metrics.splitlines() if "attempts_total" in line and "void" in line]
     assert [line.rsplit(" ", 1)[1] for line in void] == ["1"]
 
@@ -146,7 +146,7 @@ def test_which_gpus_a_node_has_is_not_for_the_lessees_agent_to_say(
     enter(store, (EntryKind.KEY, key))
     with serving(store) as server:
         assert server.report(lessee.next(inventory=lessee.inventory())).status == 200
-        wait_for(lambda: "node_info" in server.get("/metrics").body.decode(), "the lessee's view")
+        wait_for(lambda: server.get("/v1/nodes").json["items"], "the lessee's view")
         with pytest.raises(CollectorError, match="no agent of its provider has spoken"):
             begin(server, "n1")
         series = Challenged(server, agents[0]).begin()
@@ -208,7 +208,7 @@ def test_a_slice_of_a_gpu_is_not_challenged_in_the_name_of_the_whole(
     )
     with serving(store) as server:
         assert server.report(agent.next(inventory=inventory)).status == 200
-        wait_for(lambda: "node_info" in server.get("/metrics").body.decode(), "the node")
+        wait_for(lambda: server.get("/v1/nodes").json["items"], "the node")
         with pytest.raises(CollectorError, match="has shown no GPU of lease"):
             begin(server, "n1")
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from collector.cli.scrub import scrub_store
 from collector.storage import scrub as scrubbing
 from collector.storage.embedded import open_embedded
+from collector.storage.packed import Packer, unpack
 from collector.storage.store import CorruptStore
 from tests.collector.building import (
     Agent,
@@ -94,9 +95,17 @@ def cut_tree(store: Path) -> None:
     tree.write_bytes(tree.read_bytes()[:640])
 
 
+def edited(state: bytes, word: str, other: str) -> bytes:
+    """A state of the folds in which one word is another."""
+    told = unpack(state)
+    assert word.encode() in told
+    return Packer().pack(told.replace(word.encode(), other.encode()))
+
+
 def execute(statement: str) -> Callable[[Path], None]:
     def change(store: Path) -> None:
         with sqlite3.connect(store / "index.sqlite") as index:
+            index.create_function("edited", 3, edited)
             index.execute(statement)
         index.close()
 
@@ -154,11 +163,11 @@ LEDGER = {
         "snapshots: missing: node/a",
     ),
     "a snapshot that says otherwise": (
-        "UPDATE snapshots SET state = replace(state, 'a', 'b') WHERE name = 'node/a'",
+        "UPDATE snapshots SET state = edited(state, 'a', 'b') WHERE name = 'node/a'",
         "snapshots: other than by the log: node/a",
     ),
     "a fold that came less far": (
-        "UPDATE snapshots SET state = replace(state, 'folded', 'f') WHERE name = 'seal'",
+        "UPDATE snapshots SET state = edited(state, '[2', '[1') WHERE name = 'seal'",
         "snapshots: other than by the log: seal",
     ),
 }

@@ -65,7 +65,7 @@ def card(stage: Stage, tmp_path: Path, library: Path) -> Iterator[Card]:
 
 
 def is_reporting(collector: Collector) -> bool:
-    return any(name == "node_info" for name, _, _ in collector.metrics())
+    return any(name == "node_info" for name, _, _ in collector.gpu_metrics())
 
 
 def ask(node: Card, *, rounds: int = 64, deadline_ms: int = 60_000) -> Done:

@@ -48,7 +48,7 @@ def challenged(
 
 def reporting(collector: Collector) -> set[str]:
     """Nodes whose agents have spoken."""
-    return {labels["node"] for name, labels, _ in collector.metrics() if name == "node_info"}
+    return {labels["node"] for name, labels, _ in collector.gpu_metrics() if name == "node_info"}
 
 
 def ask(collector: Collector, *nodes: str, **more: str) -> subprocess.CompletedProcess[str]:
