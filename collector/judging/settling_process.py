@@ -7,13 +7,13 @@ one after the other.
 import logging
 import os
 import pickle
-import resource
 import select
 import signal
 import sys
 import threading
 import traceback
 from contextlib import suppress
+from pathlib import Path
 
 from collector.judging.settler import Done, Job, Made, SettlingError
 from collector.storage.store import JudgedStore
@@ -49,8 +49,13 @@ def _done(job: Job[Made], store: JudgedStore) -> Done[Made]:
         made = job(store)
     except Exception as raised:  # noqa: BLE001 (it is raised where the job came from)
         error = _carried(raised)
-    held_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Done(made, error, last=held_kib > LARGE_KIB)
+    return Done(made, error, last=_held_kib() > LARGE_KIB)
+
+
+def _held_kib() -> int:
+    """The most that this process ever held. `getrusage` says what its parent held, where that was more."""
+    told = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(told.partition("VmHWM:")[2].split()[0])
 
 
 def _carried(error: Exception) -> Exception:

@@ -48,7 +48,8 @@ def challenged(
 
 def reporting(collector: Collector) -> set[str]:
     """Nodes whose agents have spoken."""
-    return {labels["node"] for name, labels, _ in collector.gpu_metrics() if name == "node_info"}
+    nodes = collector.get("/v1/nodes")["items"]
+    return {one["node"] for one in nodes if one["last_received_us"] is not None}
 
 
 def ask(collector: Collector, *nodes: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -135,7 +135,8 @@ def small_disk(stage: Stage) -> Iterator[Path]:
         return
     yield place
     stage.close()
-    subprocess.run(["umount", str(place)], check=True)
+    # Lazily: what settles beside a collector ends a moment after it was killed.
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def fill(collector: Collector) -> Callable[[], None]:

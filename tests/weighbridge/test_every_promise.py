@@ -297,7 +297,7 @@ ELSEWHERE: Mapping[str, str] = {
     "LiquidatedDamages.base_amount": "weighbridge/settlement/damage_bases.py",
     "Limit.base_amount": "weighbridge/settlement/limits.py",
     "Stacking.base_amount": "weighbridge/settlement/stacking.py",
-    "EvidenceTerms.retention_days": "collector/cli/retain.py",
+    "EvidenceTerms.retention_days": "collector/log/retaining.py",
     "EvidenceTerms.below_coverage": "weighbridge/settlement/coverage.py",
     "EvidenceTerms.agents": "weighbridge/audit/entities.py",
     "Contract.links": "weighbridge/audit/chain.py",
