@@ -183,9 +183,15 @@ def test_a_reading(tree: Tree, stage: Stage) -> None:
     node.enroll()
     node.start()
     name = "gpu_nvlink_ecc_errors_total"
+    # Which GPUs there are is looked for once a minute: it is asked once they are there.
+    wait_for(lambda: heard(collector), "a report")
     told = wait_for(lambda: sampled(collector.gpu_metrics(), name), "the reading on a shard")
     assert set(told) == {7.0}
     assert f"| `weighbridge_{name}` |" in (tree.root / "docs/metrics.md").read_text()
+
+
+def heard(collector: Collector) -> bool:
+    return any(one["last_received_us"] is not None for one in collector.get("/v1/nodes")["items"])
 
 
 def sampled(samples: list[tuple[str, dict[str, str], float]], name: str) -> list[float]:
