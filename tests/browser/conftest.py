@@ -10,8 +10,8 @@ from typing import Final
 import pytest
 
 from tests.browser.browsing import CHROMIUM, DRIVER, Browser, browsing
-from tests.browser.november import lived
-from tests.collector.building import Serving
+from tests.browser.november import LEASE, LESSEE, NOVEMBER, OUTAGE, lived
+from tests.collector.building import Serving, wait_for
 
 AXE: Final = "axe-core@4.14.1"
 SHAPES: Final = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
@@ -43,6 +43,10 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def lease(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     with lived(tmp_path_factory.mktemp("november") / "store") as server:
+        # Until its month was settled once, the page of an outage asks to be loaded again.
+        outage = f"{LEASE}/outage?{NOVEMBER}&{OUTAGE}"
+        token = f"Bearer {LESSEE}"
+        wait_for(lambda: server.get(outage, Authorization=token).status == 200, "the month")
         yield server
 
 

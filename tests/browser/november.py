@@ -27,6 +27,9 @@ BEGIN: Final = datetime(2026, 10, 1, tzinfo=UTC) - EAST
 NOW: Final = datetime(2026, 12, 3, 9, 30, tzinfo=UTC) - EAST
 SAMPLE_MS: Final = 1_800_000
 SAMPLE: Final = timedelta(milliseconds=SAMPLE_MS)
+LEASE: Final = "/contracts/lease"
+NOVEMBER: Final = "period=2026-11"
+OUTAGE: Final = "objective=gpus&unit=n1.1&start=2026-11-18T02:00:00Z"
 LESSEE: Final = "the token of a lessee"
 TERMS: Final = f"""\
 contract_id: lease

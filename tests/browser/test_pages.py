@@ -9,12 +9,9 @@ import pytest
 import collector.web
 from tests.browser.browsing import Browser
 from tests.browser.conftest import LookedAt
-from tests.browser.november import LESSEE
+from tests.browser.november import LEASE, LESSEE, NOVEMBER, OUTAGE
 from tests.collector.building import Serving
 
-LEASE: Final = "/contracts/lease"
-NOVEMBER: Final = "period=2026-11"
-OUTAGE: Final = "objective=gpus&unit=n1.1&start=2026-11-18T02:00:00Z"
 PAGES: Final = {
     "login": "/login",
     "portfolio": "/",
