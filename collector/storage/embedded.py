@@ -44,7 +44,7 @@ from weighbridge.wire.signing import Signer
 logger = logging.getLogger("weighbridge.storage")
 
 VERSION = 3
-SEGMENT_BYTES = 64 << 20
+SEGMENT_BYTES = 32 << 20
 TREE_BATCH = 4096
 
 

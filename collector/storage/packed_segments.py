@@ -49,7 +49,7 @@ DICTIONARY_BYTES = 112 << 10
 SAMPLES = 64
 """Payloads that are looked at for the dictionary."""
 COMMON = b"application/vnd.weighbridge.report+json"
-CACHE_BYTES = 64 << 20
+CACHE_BYTES = 32 << 20
 """Of blocks that are kept as they were unpacked: those of a whole segment, so that it is read through at the cost of
 one reading."""
 KEY = slice(-165, -101)
