@@ -13,6 +13,7 @@ from itertools import chain
 from collector.api.administration import Administration, Submit
 from collector.api.attestations import AttestationApi
 from collector.api.bodies import Bodies
+from collector.api.bundles import BundleApi
 from collector.api.challenges import ChallengeApi
 from collector.api.clock import ClockApi
 from collector.api.contracts import Api, ContractAddition, ContractWithdrawal
@@ -37,6 +38,7 @@ from collector.attestation.questions import Questions
 from collector.attestation.schedule import attesting
 from collector.attestation.verification import verifying
 from collector.background import beside
+from collector.bundling.handing_out import Bundles
 from collector.challenges.attempts import Challenges, challenging
 from collector.challenges.command_queue import PollAuthenticator
 from collector.challenges.exchange import VerifierClocks
@@ -397,6 +399,7 @@ def _routes(
             lambda contract, reason: _withdraw_contract(components, contract, reason),
         ),
         settlement,
+        BundleApi(components.statements, Bundles(components.config.file)),
         NoticesApi(components.statements.book, committer),
         ChallengeApi(components.challenges, fleet, polls),
         AttestationApi(components.questions, components.challenges, fleet, polls),

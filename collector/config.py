@@ -180,10 +180,11 @@ class Listen:
 class CollectorConfig:
     """A checked configuration.
 
-    `store`: where it is, as `open_store` takes it. `directory`: what this machine keeps beside it, keys and all; an
-    embedded store is there too.
+    `file`: where it was read. `store`: where it is, as `open_store` takes it. `directory`: what this machine keeps
+    beside it, keys and all; an embedded store is there too.
     """
 
+    file: Path
     directory: Path
     store: str
     listen: Listen
@@ -247,6 +248,7 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
     in_server = settings.store.startswith(control.SERVERS)
     directory = control.directory_of(file, settings.store, settings.directory)
     return CollectorConfig(
+        file=file.absolute(),
         directory=directory,
         store=settings.store if in_server else f"embedded:{directory}",
         listen=listen,

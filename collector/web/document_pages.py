@@ -108,7 +108,14 @@ class DocumentPages:
             contract=name,
             back=contract_path(name, **back),
             downloads=list(_downloads(name, kind, asked | {"as_of": as_of(made)})),
+            bundle=_bundle(name, asked | {"as_of": as_of(made)}) if kind == "statement" else None,
         )
+
+
+def _bundle(contract: str, asked: Mapping[str, str]) -> tuple[str, str]:
+    """The name and the address of the file that holds what a statement rests on."""
+    address = f"/v1/contracts/{quote(contract, safe='')}/bundle?{urlencode(asked)}"
+    return f"{contract}-{asked['period']}.tar".replace("/", "-"), address
 
 
 def as_of(made: Paper) -> str:

@@ -134,6 +134,7 @@ ROWS = {
     "GET /v1/openapi.json": "!!!!!!!!",
     "GET /v1/status": "--x!!!!!",
     "GET /v1/contracts/{contract}/letter": "--x!!!0!",
+    "GET /v1/contracts/{contract}/bundle": "--x!!!0!",
     "POST /v1/contracts/{contract}/withdraw": "--xxxxx!",
     "GET /contracts/{contract}/statement": "--x!!!0!",
     "GET /contracts/{contract}/letter": "--x!!!0!",
