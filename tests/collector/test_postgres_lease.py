@@ -7,6 +7,8 @@ import psycopg
 import pytest
 
 from collector.storage.postgres import lease
+from collector.storage.postgres.place import parse_place
+from collector.storage.postgres.schema import make_derived, open_engine
 from collector.storage.store import (
     ChainKey,
     Indexed,
@@ -83,6 +85,17 @@ def test_who_lost_the_lease_writes_nothing_any_more(shard: Postgres, heard: int)
     new.log.append([tick(10)])
     again = shard.reopen()
     assert again.log.root() == recursive_root([*leaves, tick(10)])
+
+
+def test_who_lost_the_lease_makes_no_tables_anew(shard: Postgres) -> None:
+    """It was stopped between the lease and the tables of an older schema: they are another's by now."""
+    new = shard.open()
+    new.ledger.write([], [], 1, {"judge": b"new"})
+    old = open_engine(parse_place(shard.url), "old", lambda: (0, "who wrote before"))
+    with pytest.raises(StoreLost):
+        make_derived(old)
+    old.dispose()
+    assert new.ledger.snapshots() == {"judge": b"new"}
 
 
 def flush(store: Store) -> None:

@@ -100,8 +100,8 @@ def lost(place: Place) -> StoreLost:
 
 
 def make_derived(engine: Engine) -> None:
-    """The tables of index and ledger, empty, as this program knows them. Raises StorageError."""
-    metadata.drop_all(engine)
-    metadata.create_all(engine)
+    """The tables of index and ledger, empty, as this program knows them, if this one writes. Raises StorageError."""
     with writing(engine) as connection:
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
         connection.exec_driver_sql("UPDATE log SET derived = %s", (SCHEMA,))
