@@ -17,6 +17,7 @@ from collector.storage.store import (
     StoreHeld,
     StoreLost,
 )
+from tests.collector.building import Agent
 from tests.collector.postgres_server import Server
 from tests.collector.postgres_writer import LOST
 from tests.collector.postgres_writers import (
@@ -156,6 +157,22 @@ def test_a_writer_whose_sessions_were_ended_goes_on_and_doubles_nothing(shard: P
     assert list(store.log.leaves(0, 9)) == [tick(0), tick(1), tick(3)]
     assert store.index.last(ChainKey("k", "c", "s")) is None
     flush(store)
+
+
+def test_reports_that_cannot_leave_for_want_of_a_server_are_an_error_that_names_the_shard(
+    shard: Postgres,
+) -> None:
+    store, agent = shard.open(), Agent("n1")
+    leaves = [agent.next(), agent.next()]
+    store.log.append(leaves)
+
+    def substitute(*_: object) -> bytes:
+        cut_off(shard)
+        return tick(0)
+
+    with pytest.raises(StorageError, match=f"shard {shard.shard} of .*(terminat|closed)"):
+        store.log.let_go(substitute)
+    assert list(store.log.leaves(0, 9)) == leaves
 
 
 def test_an_append_of_which_nobody_was_told_is_taken_back_by_the_next(shard: Postgres) -> None:

@@ -153,12 +153,18 @@ class PostgresLog(Reading):
         with closing(self._place.connect(self._lease.name, durable=True)) as session:
             for start in range(0, end, REPLACED_AT_ONCE):
                 rows = list(self._leaving(start, min(start + REPLACED_AT_ONCE, end), substitute))
-                with session.transaction():
-                    for row in rows:
-                        if not session.execute(REPLACE, (*self._lease.mine, *row)).rowcount:
-                            raise lost(self._place)
+                self._replace(session, rows)
                 left += len(rows)
         return left
+
+    def _replace(self, session: psycopg.Connection, rows: Sequence[tuple[bytes, int]]) -> None:
+        try:
+            with session.transaction():
+                for row in rows:
+                    if not session.execute(REPLACE, (*self._lease.mine, *row)).rowcount:
+                        raise lost(self._place)
+        except psycopg.Error as error:
+            raise stated(self._place, error) from error
 
     def _leaving(self, start: int, end: int, substitute: Substitute) -> Iterator[tuple[bytes, int]]:
         for one in self.read(start, end - start):
