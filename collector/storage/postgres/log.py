@@ -21,12 +21,10 @@ CUT = f"WITH fence AS ({FENCE}) UPDATE log SET size = %s FROM fence WHERE size >
 REPLACE = f"WITH fence AS ({FENCE}) UPDATE entries SET leaf = %s FROM fence WHERE index = %s"  # noqa: S608
 REPLACED_AT_ONCE = 1000
 CUT_ENTRIES = "DELETE FROM entries WHERE index >= %s"
-KEEP_HEAD = """
-WITH fence AS (
-    SELECT set_config('synchronous_commit', 'off', true) FROM lease
-    WHERE epoch = %s AND holder = %s FOR KEY SHARE
-) UPDATE log SET head = %s FROM fence
-"""
+KEEP_HEAD = f"""
+WITH fence AS ({FENCE}), unsynced AS (SELECT set_config('synchronous_commit', 'off', true) FROM fence)
+UPDATE log SET head = %s FROM unsynced
+"""  # noqa: S608
 """Not waited for: a crash of the server may leave an older head, which still names a beginning of the same log."""
 
 COPY = "COPY entries (index, hashes, leaf) FROM STDIN (FORMAT BINARY)"
