@@ -18,7 +18,7 @@ RETENTION_PATH = "/v1/retention"
 def let_reports_go(store: Store, signer: Signer, nodes: frozenset[str]) -> int:
     """Let the reports of these nodes leave; return how many did. Others may append and read meanwhile.
 
-    Raises CorruptStore.
+    Raises StorageError.
     """
     if not nodes:
         return 0

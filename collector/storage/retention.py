@@ -17,6 +17,7 @@ from collector.storage.segments import (
     first_of,
     opened_rows,
     row_header,
+    storage_error,
     whatever_rows,
 )
 from collector.storage.store import CorruptStore, Substitute
@@ -34,7 +35,8 @@ def let_go(
     """Of the log whose segments are in `directory`; return how many reports left. `hashed` is the tree's word for an
     entry; each segment is read and replaced within `replacing`.
 
-    Raises CorruptStore at a row that is damaged, or not the one that the tree has, with that segment as it was.
+    Raises CorruptStore at a row that is damaged, or not the one that the tree has, and StoreFull or StorageError where
+    the system refuses, with that segment as it was.
     """
     count = 0
     for path in sorted(directory.glob("*.seg"))[:-1]:
@@ -45,14 +47,17 @@ def let_go(
 
 def _replace(path: Path, hashed: Callable[[int], bytes], substitute: Substitute) -> int:
     new = path.with_name(path.name + ".new")
-    left = _write(path, new, hashed, substitute)
-    if not left:
-        new.unlink()
-        return 0
-    if is_packed(path):
-        pack_in_place(opened_rows(new, first_of(path), BlockCache()), new)
-    new.replace(path)
-    sync_directory(path.parent)
+    try:
+        left = _write(path, new, hashed, substitute)
+        if left:
+            if is_packed(path):
+                pack_in_place(opened_rows(new, first_of(path), BlockCache()), new)
+            new.replace(path)
+            sync_directory(path.parent)
+    except OSError as error:
+        raise storage_error("write", new, error) from error
+    finally:
+        new.unlink(missing_ok=True)
     return left
 
 

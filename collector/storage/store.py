@@ -159,7 +159,7 @@ class EvidenceLog(Protocol):
     def let_go(self, substitute: Substitute) -> int:
         """Put the rows that it gives in place of reports, but for the log's newest; return how many left.
 
-        From any thread, one at a time, while another appends. Raises CorruptStore, with the rest as it was.
+        From any thread, one at a time, while another appends. Raises StorageError, with the rest as it was.
         """
         ...
 

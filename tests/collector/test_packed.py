@@ -1,5 +1,6 @@
 """Segments that grow no more rest packed: what they held comes back to the byte, wherever it is read."""
 
+import errno
 import os
 import random
 import shutil
@@ -18,7 +19,7 @@ from collector.storage.frozen import FrozenLog
 from collector.storage.packed_segments import BlockCache, is_packed, opened_packed, pack_in_place
 from collector.storage.scrub import Part, scrub
 from collector.storage.segments import HEADER, MAGIC, leaves_in, opened_rows, rows_of
-from collector.storage.store import CorruptStore, Store, StoreInfo
+from collector.storage.store import CorruptStore, Store, StoreFull, StoreInfo
 from tests.collector.building import Agent, flip, wait_for
 from tests.collector.killing import killed_at
 from weighbridge.log.entries import Entry, EntryKind, Tick, payload_type
@@ -216,6 +217,28 @@ def test_reports_leave_a_packed_segment_which_is_packed_again(directory: Path) -
     assert (is_packed(path), path.stat().st_size < size, path.stat().st_mode) == (True, True, mode)
     assert list(FrozenLog(path.parent).leaves(0, 361)) == after
     assert after == [stands if row % 2 else leaf for row, leaf in enumerate(before)]
+
+
+@pytest.mark.parametrize("at", ["write", "pack"])
+def test_reports_for_which_there_is_no_room_to_leave_stay(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """What was written of the new segment is gone, and the error is the storage's."""
+    path = pack_first(directory)
+    before, store = path.read_bytes(), open_embedded(directory)
+    stands = SIGNERS[0].seal(payload_type(EntryKind.REMOVED), b"{}")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    refused = {"write": (os, "fsync"), "pack": (packed, "write_all")}
+    monkeypatch.setattr(*refused[at], full)
+    with pytest.raises(StoreFull, match=rf"write .*{path.name}.new: No space left"):
+        store.log.let_go(lambda *_: stands)
+    monkeypatch.undo()
+    store.close()
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.glob("*.new*")] == []
 
 
 @pytest.mark.parametrize("at", [3, 9, 20, -1, -20, -30])
