@@ -152,7 +152,7 @@ def _waits(manager: ServiceManager, stop: asyncio.Event, times: Iterator[int], w
 def leave_readers() -> NoReturn:
     """End the process now that all it writes is written and closed.
 
-    A statement of a hundred thousand outages is made in a thread that nothing interrupts, and Python's own end would
+    A PDF is set, and reports that nobody keeps leave, in a thread that nothing interrupts, and Python's own end would
     wait for it: longer than a service manager waits for a process, and for a reader who is gone.
     """
     logging.shutdown()

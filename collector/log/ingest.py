@@ -478,7 +478,7 @@ class Ingest:
         return _at(sender) if again else examined.envelope.key_id
 
     async def _in_thread(self, call: Callable[..., Found], *arguments: object) -> Found:
-        """Apart from the threads in which statements are made: reports wait for no reader."""
+        """Apart from the threads in which pages and documents are made: reports wait for no reader."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._apart, call, *arguments)
 
