@@ -12,8 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from collector.api.contracts import ContractAddition
 from collector.api.health import HealthApi
-from collector.judging import follower
-from collector.judging.follower import HELD_SAMPLES, LogFollower
+from collector.judging.follower import HELD_SAMPLES, MOST_UNWRITTEN, LogFollower
 from collector.judging.live import LiveFleet
 from collector.judging.writer import LedgerWriter
 from collector.log.anchor import AnchorFile, load_anchor
@@ -371,14 +370,18 @@ async def test_a_start_judges_for_so_long_and_the_rest_beside_what_comes_in(stor
     store.close()
 
 
+@pytest.mark.parametrize(
+    ("unwritten", "written"), [(MOST_UNWRITTEN - 1, False), (MOST_UNWRITTEN, True)]
+)
 async def test_a_ledger_that_lags_by_much_is_written_before_its_turn(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, unwritten: int, written: bool
 ) -> None:
-    monkeypatch.setattr(follower, "MOST_UNWRITTEN", 0)
+    monkeypatch.setattr(LedgerWriter, "unwritten", unwritten)
     async with judged(store, LedgerWriter(store)) as (judging, committing):
         await committing.submit(Reporting(8, 400))
         async with at_work(judging), asyncio.timeout(60):
-            await until(lambda: store.ledger.folded() > 0)
+            await until(lambda: not judging.behind)
+            assert (store.ledger.folded() > 0) == written
     store.close()
 
 
