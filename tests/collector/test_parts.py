@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.daemon import reseal
+from agent.report import parting as parting_module
 from agent.report.log_watch import LogWatch
 from agent.report.parting import Parting
 from agent.report.receipts import ReceiptFile
@@ -243,19 +244,22 @@ def test_an_agent_sends_parts_where_they_are_offered_and_envelopes_to_an_older_c
     assert parting.packed([one]).in_parts
 
 
-def test_what_is_refused_in_parts_goes_as_envelopes_before_it_is_believed() -> None:
+def test_what_is_refused_in_parts_goes_as_envelopes_before_it_is_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parting_module, "MOST_WITHOUT", 12)
     agent, parting = Agent("n"), Parting()
     one, good = agent.next(), answer(parts=offer(b""))
     parting.believed(parting.packed([one]), good)
     whole = []
-    for _ in range(4):
+    for _ in range(5):
         assert not parting.believed(parting.packed([one]), answer(status=400))
         batches = 0
         while not (packed := parting.packed([one])).in_parts:
             assert parting.believed(packed, good)
             batches += 1
         whole.append(batches)
-    assert whole == [1, 3, 7, 15]
+    assert whole == [1, 3, 7, 12, 12]
     assert parting.believed(parting.packed([one]), good)
     assert not parting.believed(parting.packed([one]), answer(status=409))
     for status in (429, 503):
