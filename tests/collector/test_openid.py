@@ -1,6 +1,7 @@
 """Logging in by OpenID Connect: against a certified provider, and what one that errs or lies gets nobody into."""
 
 import asyncio
+import contextlib
 import html
 import re
 import shutil
@@ -24,9 +25,11 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 from collector.api import openid
 from collector.api.access import Grant, Role, token_hash
 from collector.api.openid import (
+    DISCOVERED_SECONDS,
     LEEWAY_SECONDS,
     MOST_WAITING,
     ON_THE_WAY_SECONDS,
+    SILENT_SECONDS,
     OpenId,
     Provider,
     ProviderSilentError,
@@ -217,6 +220,7 @@ REFUSED: list[tuple[Change, str]] = [
     (lambda way: way.says(exp=NOW_S - LEEWAY_SECONDS), "exp"),
     (lambda way: way.says(exp=None), "exp"),
     (lambda way: way.says(iat=NOW_S + LEEWAY_SECONDS + 1), "in the future"),
+    (lambda way: way.says(nbf=NOW_S + LEEWAY_SECONDS + 1), "not yet valid"),
     (other_key, "does not hold"),
     (unknown_key, "No key for kid"),
     (shared_secret, "does not hold"),
@@ -244,9 +248,9 @@ async def test_a_word_that_is_not_this_providers_for_this_login_logs_nobody_in(
 
 async def test_a_clock_that_is_a_minute_off_keeps_nobody_out(way: Way) -> None:
     way.says(exp=NOW_S - LEEWAY_SECONDS + 1)
-    await way.end()
+    assert (await way.end())[0].grants == LESSEE
     way.says(iat=NOW_S + LEEWAY_SECONDS, nbf=NOW_S + LEEWAY_SECONDS)
-    await way.end()
+    assert (await way.end())[0].grants == LESSEE
 
 
 async def test_who_takes_ten_minutes_at_the_provider_comes_back_and_who_takes_longer_begins_anew(
@@ -315,6 +319,29 @@ async def test_strangers_who_begin_logins_ask_a_slow_provider_once(way: Way) -> 
     await asyncio.gather(*waiting)
     assert way.scripted.discovered - before == 1
     await provider.begin("/")
+
+
+async def test_what_a_provider_says_of_itself_is_asked_for_again_after_a_while(way: Way) -> None:
+    """And of one that names nothing of use sooner; whoever asks within that is told the same."""
+    now = [0.0]
+    provider = Provider(way.config, lambda: NOW_S, lambda: now[0])
+
+    async def asked_at(at_s: float, error: str | None = None) -> int:
+        now[0], before = at_s, way.scripted.discovered
+        with (
+            contextlib.nullcontext()
+            if error is None
+            else pytest.raises(ProviderSilentError, match=error)
+        ):
+            await provider.begin("/")
+        return way.scripted.discovered - before
+
+    way.scripted.more = {"issuer": "another"}
+    found = [await asked_at(at_s, "another") for at_s in (0, 0.9 * SILENT_SECONDS)]
+    way.scripted.more = {}
+    end_s = SILENT_SECONDS + DISCOVERED_SECONDS
+    found += [await asked_at(at_s) for at_s in (SILENT_SECONDS, end_s - 0.1, end_s)]
+    assert found == [1, 0, 1, 0, 1]
 
 
 async def test_a_provider_that_fails_is_silent(way: Way) -> None:
