@@ -210,7 +210,7 @@ class CollectorConfig:
     @property
     def in_server(self) -> bool:
         """Whether the store is elsewhere than in `directory`."""
-        return not self.store.startswith("embedded:")
+        return control.in_server(self.store)
 
     @property
     def embedded(self) -> Path:
@@ -245,12 +245,11 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
             f" {settings.listen} is neither"
         )
     limits = settings.limits
-    in_server = settings.store.startswith(control.SERVERS)
     directory = control.directory_of(file, settings.store, settings.directory)
     return CollectorConfig(
         file=file.absolute(),
         directory=directory,
-        store=settings.store if in_server else f"embedded:{directory}",
+        store=settings.store if control.in_server(settings.store) else f"embedded:{directory}",
         listen=listen,
         url=settings.url,
         tls=tls,

@@ -13,8 +13,7 @@ from typing import Any
 from collector.client import SECONDS, Body, SocketConnection, answer_of, exchanged
 
 NAME = "control.sock"
-SERVERS = "postgresql:"
-"""How the URL of a store begins that is in a server."""
+_SERVERS = "postgresql:"
 
 
 @contextmanager
@@ -26,9 +25,14 @@ def _address(directory: Path) -> Iterator[str]:
         os.close(descriptor)
 
 
+def in_server(store: str) -> bool:
+    """Whether a store of this URL, or of this directory, is in a server."""
+    return store.startswith(_SERVERS)
+
+
 def directory_of(file: Path, store: str, directory: str) -> Path:
     """Where the keys and the control socket are, by what a configuration says: an embedded store is there too."""
-    return (file.parent / (directory if store.startswith(SERVERS) else store)).resolve()
+    return (file.parent / (directory if in_server(store) else store)).resolve()
 
 
 def listen(directory: Path) -> socket.socket:
