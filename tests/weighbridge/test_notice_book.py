@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from weighbridge.contract import load
+from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.ledger import Row, State
 from weighbridge.judge.slot_history import NEVER_US
 from weighbridge.log.entries import (
@@ -165,6 +166,24 @@ def test_what_a_party_said_counts_after_an_amendment_that_names_it_no_more() -> 
     assert "L" not in {party.id for party in known.newest.parties}
     assert len(list(known.explained([row(0, 3, State.DOWN)], LATER))) == 3
     assert [one.sides for one in known.notices([], LATER).events] == [{"lessee"}, {"provider"}]
+
+
+def test_a_thread_that_asks_as_of_another_instant_meanwhile_gets_its_own_answer_and_no_other() -> (
+    None
+):
+    """Documents ask in a thread while the loop asks for statements: what one keeps, the other must not be given."""
+
+    class Meanwhile(NoticeBook):
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, value)
+            if name == "_versions" and value != (0, Assignments()):
+                self.record("K", 9)
+
+    book = Meanwhile()
+    added = ContractAdded(contract="K", version=1, text=CONTRACT, from_us=0)
+    book.fold(entry(0, EntryKind.CONTRACT, added), 10)
+    assert book.record("K", 10) is not None
+    assert book.record("K", 9) is None
 
 
 def test_what_was_not_received_yet_is_not_known() -> None:

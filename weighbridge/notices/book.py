@@ -629,10 +629,12 @@ class NoticeBook:
 
     def _known(self, as_of_us: int) -> Assignments:
         """Of the entries received until then; the newest answer is kept, because loading a contract takes time."""
-        known = [entry for received_us, entry in self._entries if received_us <= as_of_us]
-        if self._versions[0] != len(known):
-            self._versions = (len(known), _folded(known))
-        return self._versions[1]
+        entries = [entry for received_us, entry in self._entries if received_us <= as_of_us]
+        kept = self._versions
+        if kept[0] != len(entries):
+            # Another thread may ask as of another instant meanwhile: its answer is not this one.
+            kept = self._versions = (len(entries), _folded(entries))
+        return kept[1]
 
 
 def _accepts(policy: str, head: str, successions: Sequence[bytes]) -> bool:
