@@ -522,8 +522,6 @@ def test_instants_and_durations_are_spelled_for_people() -> None:
         "1 h",
         "1 d 1 h",
     ]
-    assert span(90_061_000_000, "zh") == "1 天 1 小时"
-    assert span(0, "zh") == "0 秒"
 
 
 def row(slot: int, start: int, end: int, state: State) -> Row:
