@@ -117,6 +117,16 @@ SENTENCES: Sequence[Word] = (
         "文件未能生成；原因见采集端的日志消息",
     ),
     Word("too many documents are asked for at once", "同时请求的文件过多"),
+    Word("it was not settled: the collector stops", "未能结算：采集端正在停止"),
+    Word("it was not settled: the process ended {}", "未能结算：结算进程已结束（{}）"),
+    Word(
+        "so much was asked in your name that is not answered yet",
+        "以您的名义已有过多请求尚未得到答复",
+    ),
+    Word(
+        "it failed; the log of the collector's process says why",
+        "处理失败；原因见采集端进程的日志",
+    ),
     Word("too many reports are waiting", "等待处理的上报过多"),
     Word("the collector is stopping", "采集端正在停止"),
     Word("the body did not come in time", "内容未能及时送达"),

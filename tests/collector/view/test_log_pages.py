@@ -184,9 +184,10 @@ async def test_what_fails_is_a_page_that_tells_strangers_nothing(
 
     monkeypatch.setattr(LogPages, "_shown", fails)
     headers = {"Authorization": "Bearer root", "Accept": "text/html"}
-    async with client.get("/log/entries/1", headers=headers) as answer:
+    async with client.get("/log/entries/1?lang=zh", headers=headers) as answer:
         text = await answer.text()
     assert answer.status == 500
+    assert "<p>处理失败；原因见采集端进程的日志</p>" in text
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert "nobody's concern" not in text
     assert "nobody's concern" in caplog.text

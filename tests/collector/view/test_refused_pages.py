@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,13 @@ from weighbridge.notices.rules import NoticeError
 from weighbridge.wire.problems import PROBLEMS
 
 ROOT = Path(collector.__file__).parent
-REFUSING = {"Problem": 1, "StatementError": 0, "RefusedLoginError": 0, "HandoverError": 0}
+REFUSING = {
+    "Problem": 1,
+    "StatementError": 0,
+    "RefusedLoginError": 0,
+    "HandoverError": 0,
+    "SettlingError": 0,
+}
 """What is raised, and which of its arguments says why."""
 
 BESIDE_PAGES = (
@@ -24,11 +30,13 @@ BESIDE_PAGES = (
     "api/bodies.py",
     "api/forms.py",
     "api/openid.py",
+    "api/patience.py",
     "api/routes.py",
     "api/sessions.py",
     "documents/handover.py",
     "documents/handover_process.py",
     "judging/preview.py",
+    "judging/settler.py",
     "judging/statements.py",
 )
 """Modules that refuse in a page's stead."""
@@ -39,16 +47,30 @@ FRAME = "原因（采集端英文原文）："
 def sentences() -> Iterator[tuple[str, list[str]]]:
     """Every reason that stands in these modules, with something in each of its places; and what that is."""
     for file in (*sorted((ROOT / "web").glob("*.py")), *(ROOT / one for one in BESIDE_PAGES)):
-        for node in ast.walk(ast.parse(file.read_text())):
+        module = ast.parse(file.read_text())
+        texts = dict(assigned(module))
+        for node in ast.walk(module):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 at = REFUSING.get(node.func.id)
                 if at is not None and len(node.args) > at:
-                    yield from spelled(node.args[at])
+                    yield from spelled(node.args[at], texts)
 
 
-def spelled(reason: ast.expr) -> Iterator[tuple[str, list[str]]]:
-    """Of text that stands there; what is put together elsewhere is in SAID."""
+def assigned(module: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    """What has a name there, and its name."""
+    for node in ast.walk(module):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                yield name, value
+            case _:
+                pass
+
+
+def spelled(reason: ast.expr, texts: Mapping[str, ast.expr]) -> Iterator[tuple[str, list[str]]]:
+    """Of text that stands there, or has a name in its module; what is put together elsewhere is in SAID."""
     match reason:
+        case ast.Name(id=name) if name in texts:
+            yield from spelled(texts[name], {})
         case ast.Constant(value=str(text)):
             yield text, []
         case ast.JoinedStr(values=parts):
