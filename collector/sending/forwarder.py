@@ -107,7 +107,7 @@ class Forwarder:
 
         What the receiver refuses for good is dropped and counted, so that it holds up nothing behind it.
         """
-        waiting = self.queue.oldest()
+        waiting = await asyncio.to_thread(self.queue.oldest)
         if waiting is None:
             return False
         path, body = waiting
@@ -131,7 +131,7 @@ class Forwarder:
             said = f"a request for good: {response.status} {why}"
         if said:
             logger.warning("the receiver refused %s", said)
-        self.queue.done(path, "sent" if taken else "refused")
+        await asyncio.to_thread(self.queue.done, path, "sent" if taken else "refused")
         return True
 
     def _headers(self) -> Mapping[str, str]:

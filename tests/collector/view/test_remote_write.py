@@ -96,6 +96,25 @@ async def receiving(name: str, directory: Path, address: str) -> AsyncIterator[N
         await process.wait()
 
 
+class UsedApart(Queue):
+    """A queue whose files no event loop reads, writes or removes: a disk may be slow."""
+
+    def put(self, body: bytes) -> None:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        super().put(body)
+
+    def oldest(self) -> tuple[Path, bytes] | None:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        return super().oldest()
+
+    def done(self, path: Path, result: str) -> None:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        super().done(path, result)
+
+
 def wire(key: str) -> Wire:
     return Otlp(LABELS, 0) if key == "otlp" else RemoteWrite(LABELS)
 
@@ -104,7 +123,7 @@ def writing(
     fleet: ScriptedFleet, directory: Path, url: str, key: str = "remote_write"
 ) -> Forwarder:
     """As after a start of the collector."""
-    queue = Queue(directory / "queue", 1 << 20, *TOLD[key])
+    queue = UsedApart(directory / "queue", 1 << 20, *TOLD[key])
     return Forwarder(Receiver(url, 15), queue, Exposition(fleet, tuple), wire(key))
 
 
