@@ -1,5 +1,6 @@
 """What the pages of a contract say of money, against a real store: the same as its statements, in both languages."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from collector.documents.speaker import Speaker
 from collector.documents.spelling import offsets
 from collector.judging.claimable import Accounts
 from collector.judging.settled import Settled
+from collector.judging.settler import Job, Made, Settler
 from collector.web import contract_time
 from collector.web.contract_summary import contract_path
 from collector.web.device_plots import DevicePlots
@@ -81,12 +83,21 @@ class Recorded:
         return Shown(told, {Tier.FAST: 60 * SECOND, Tier.SLOW: 60 * SECOND}, len(points), 0)
 
 
+class Endless:
+    """A settler that is at it still."""
+
+    async def made(self, _: Job[Made]) -> Made:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
 @asynccontextmanager
 async def pages_of(
-    leased: Lease, readings: Any = None, patience_s: float = 600
+    leased: Lease, readings: Any = None, settler: Settler | None = None
 ) -> AsyncIterator[Client]:
     statements, fleet = leased.statements, leased.fleet
-    settled = Settled(statements, leased.settler, patience_s=patience_s)
+    patience_s = 600 if settler is None else 0
+    settled = Settled(statements, settler or leased.settler, patience_s=patience_s)
     accounts = Accounts(statements, leased.settler, lambda: fleet.contracts)
     nothing: Any = None
     handover: Any = NoHandover()
@@ -150,12 +161,12 @@ async def test_while_periods_are_settled_nobody_is_told_that_nothing_is_to_be_do
     leased: Lease,
 ) -> None:
     outage = f"{PAGE}/outage?period=2026-10&objective=x&unit=y&start=2026-10-02T00:00:00Z"
-    async with pages_of(leased, patience_s=0) as client:
+    async with pages_of(leased, settler=Endless()) as client:
         text, _ = await read(client, PAGE)
         assert text.count("Periods are being settled") == 2
         assert "Nothing was earned" not in text
         assert "Nothing: " not in text
-    async with pages_of(leased, patience_s=0) as client:
+    async with pages_of(leased, settler=Endless()) as client:
         answer = await client.get(outage, headers={"Accept": "text/html"})
         assert (answer.status, "is being settled" in await answer.text()) == (503, True)
     async with pages_of(leased) as client:
