@@ -97,6 +97,11 @@ class SettlingProcess:
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             process.kill()
             raise SettlingError(f"it was not settled: the process ended {self._ended()}") from error
+        except Exception:
+            # The process has half of a job that could not be carried: it would take the next one for the rest of it.
+            process.kill()
+            self._ended()
+            raise
         finally:
             overdue.cancel()
         if done.last:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from pickle import PicklingError
 
 import pytest
 
@@ -50,6 +51,10 @@ def contradicts(_: JudgedStore) -> None:
 def large(size: int, _: JudgedStore) -> int:
     held = b"1" * size
     return len(held)
+
+
+def both(one: object, other: object, _: JudgedStore) -> tuple[object, object]:
+    return one, other
 
 
 def gone(process: int) -> bool:
@@ -124,6 +129,16 @@ async def test_what_a_job_raises_is_raised_where_it_was_asked_for_and_the_proces
     with pytest.raises(SettlingError, match="OddError: what: why"):
         await apart.made(odd)
     assert await apart.made(process_of) == first
+
+
+async def test_a_job_that_cannot_be_carried_is_refused_and_spoils_no_other(
+    settler: Settling,
+) -> None:
+    _, apart = settler
+    with pytest.raises((AttributeError, PicklingError), match="lambda"):
+        await apart.made(partial(both, "1" * (1 << 20), lambda: None))
+    word = "2"
+    assert await apart.made(partial(both, word, word)) == (word, word)
 
 
 async def test_the_memory_of_a_large_job_goes_back_to_the_machine(settler: Settling) -> None:
