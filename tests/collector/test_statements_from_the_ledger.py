@@ -36,8 +36,6 @@ from weighbridge.log.entries import (
     entry,
     payload_type,
 )
-from weighbridge.settlement.case import Case
-from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.results import Result
@@ -870,17 +868,6 @@ def test_healthy_is_one_number_live_and_in_the_statement(settle: Settle, fault: 
 
 
 # --- a statement that contradicts itself
-
-
-def contradicting(contract: str) -> Callable[..., Statement]:
-    """An engine whose statements of one contract contradict themselves."""
-
-    def drafts(case: Case, *given: Any, **more: Any) -> Statement:
-        if case.newest.contract_id == contract:
-            raise BrokenInvariantError(contract, "2026-10", "low <= high", ("gpus", "n1.0"), {})
-        return statement_of(case, *given, **more)
-
-    return drafts
 
 
 async def test_the_answer_to_a_statement_that_contradicts_itself_is_a_problem_of_the_collector() -> (
