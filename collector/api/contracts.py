@@ -139,8 +139,8 @@ class Api:
         shard = "/metrics/gpus/{number}"
         text = "text/plain"
         return (
-            Route("GET", "/metrics", self.metrics, seen, "Contracts and nodes.", (), text),
-            Route("GET", shard, self.shard, seen, "One shard of the GPUs.", (), text),
+            Route("GET", "/metrics", self.metrics, seen, "Contracts, and the collector.", (), text),
+            Route("GET", shard, self.shard, seen, "One shard of the nodes and GPUs.", (), text),
             Route("GET", "/v1/sd/prometheus", self.discovery, seen, "HTTP service discovery."),
         )
 
