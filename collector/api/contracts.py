@@ -22,7 +22,7 @@ from collector.api.routes import Access, ListPage, Route, page, page_of, whole_n
 from collector.judging.follower import LogFollower
 from collector.judging.live import Fleet, LiveFleet
 from collector.log.commits import CommitBatch, overloaded
-from collector.storage.store import Ledger
+from collector.storage.store import FindingPage, Ledger
 from weighbridge.contract import Contract, ContractError, load
 from weighbridge.judge.assignments import AssignmentError
 from weighbridge.judge.ledger import Finding, Row
@@ -177,14 +177,25 @@ class Api:
         written while it is asked for may be told twice."""
         name, (after, written, first) = self._named(request), _place_in_history(request)
         limit = whole_number(request, "limit", 1000, 1, 1000)
-        found = await asyncio.to_thread(self._ledger.findings, name, False, after, limit)
+        found, unwritten = await self._history(name, after, limit)
         if found.after is not None:
             return await asyncio.to_thread(_findings, found.findings, str(found.after))
         if len(found.findings) != written:
             first = min(written, len(found.findings))
-        told, end = (*found.findings, *self._fleet.unwritten(name)), first + limit
+        told, end = (*found.findings, *unwritten), first + limit
         following = f"{after}.{len(found.findings)}.{end}" if end < len(told) else None
         return await asyncio.to_thread(_findings, told[first:end], following)
+
+    async def _history(
+        self, name: str, after: int, limit: int
+    ) -> tuple[FindingPage, Sequence[Finding]]:
+        """A page of what is written, and what is not: as of one moment, so that nothing is in neither."""
+        while True:
+            before = self._fleet.unwritten(name)
+            found = await asyncio.to_thread(self._ledger.findings, name, False, after, limit)
+            unwritten = self._fleet.unwritten(name)
+            if not before or (unwritten and unwritten[0] is before[0]):
+                return found, unwritten
 
     async def timeline(self, request: web.Request) -> web.Response:
         """Rows that reach into a window of at most 31 days, as known at `as_of_us`, by place and start."""

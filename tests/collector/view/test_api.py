@@ -202,6 +202,22 @@ async def test_of_findings_that_are_not_written_yet_a_page_holds_no_more_than_of
         assert await refused(client, f"{path}&after={other}") == (400, "malformed")
 
 
+async def test_a_finding_that_is_written_while_the_ledger_is_read_is_not_left_out(
+    client: Client, fleet: Any, ledger: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, read = fleet.found[0], ledger.findings
+    ledger.told, fleet.late = [lost], [replace(lost, since_us=1), replace(lost, since_us=2)]
+
+    def written_meanwhile(*asked: Any) -> Any:
+        page = read(*asked)
+        ledger.told, fleet.late = [*ledger.told, *fleet.late[:1]], fleet.late[1:]
+        return page
+
+    monkeypatch.setattr(ledger, "findings", written_meanwhile)
+    told = (await got(client, "/v1/contracts/alpha/history"))["items"]
+    assert [row["since_us"] for row in told] == [lost.since_us, 1, 2]
+
+
 async def test_a_list_of_findings_goes_on_from_the_key_that_it_gave_and_from_nothing_else(
     client: Client,
 ) -> None:
