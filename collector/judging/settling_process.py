@@ -4,7 +4,6 @@ Standard input brings the store's URL, which may hold a password, and then jobs.
 one after the other.
 """
 
-import logging
 import os
 import pickle
 import select
@@ -18,6 +17,7 @@ from pathlib import Path
 from collector.judging.settler import Done, Job, Made, SettlingError
 from collector.storage.store import JudgedStore
 from collector.storage.stores import judged_store
+from weighbridge.process.logs import log_to_standard_error
 
 LARGE_KIB = 192 << 10
 """A process that has held more than this ends after its job."""
@@ -30,7 +30,7 @@ def main() -> int:
     """Does jobs until its input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICE)
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    log_to_standard_error("info")
     threading.Thread(target=_end_with_the_collector, daemon=True).start()
     jobs, answers = sys.stdin.buffer, sys.stdout.buffer
     with suppress(EOFError), judged_store(pickle.load(jobs)) as store:  # noqa: S301 (the collector's own)

@@ -13,7 +13,7 @@ class OneLine(logging.Formatter):
 
 
 def log_to_standard_error(level: str) -> None:
-    """From this level on, with the priorities that the journal understands; in place of what was set up before."""
+    """From this level on, in place of what was set up before."""
     handler = logging.StreamHandler()
     handler.setFormatter(OneLine("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
