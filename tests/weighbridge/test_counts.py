@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.weighbridge.scripted import START_US, Log, ScriptedNode, contract_text
+from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text
 from weighbridge.contract import load
 from weighbridge.judge import counts
 from weighbridge.judge.counts import Counts
+from weighbridge.log.entries import EntryKind, Tick
 
 STEPS = st.lists(
     st.fixed_dictionaries(
@@ -97,3 +98,22 @@ def test_most_nodes_are_counted_at_a_glance(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(counts, "_slots", None)
     assert counted(log) == Counts(2, 2, 2, 2)
     assert log.fold.watch.now_us == START_US + 20_000_000
+
+
+@pytest.mark.parametrize(("late_us", "reporting"), [(0, 2), (1, 0)])
+def test_a_node_counts_as_long_as_its_last_sample_is_no_older_than_it_is_waited_for(
+    late_us: int, reporting: int
+) -> None:
+    """By its sample: it was heard since."""
+    log, node = Log(), ScriptedNode()
+    log.contract(contract_text())
+    log.assign("n1")
+    log.tick(0)
+    log.introduce()
+    log.tick(40)
+    log.report(node.report([0, 10, 20], inventory=node.inventory()))
+    state = log.fold.nodes["n1"]
+    log.add(EntryKind.TICK, Tick(wall_us=START_US + 20 * SECOND + state.patience_us + late_us))
+    assert not state.silent
+    assert counted(log) == Counts(2, reporting, reporting, reporting)
+    assert counted(log) == one_by_one(log)

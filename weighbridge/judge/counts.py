@@ -171,23 +171,23 @@ def _state(slot: list[_Seen], elsewhere: Collection[tuple[str, str]], now_us: in
     return line_of_slot(told, *instant, cadence_us=0)[-1].state
 
 
+def _live(contract: str, node: NodeState, now_us: int) -> Track | None:
+    """The contract's slots of a node whose last sample is no older than it is waited for; None of another."""
+    chain = node.newest
+    track = None if chain is None else chain.tracks.get(contract)
+    if track is None or node.last_sample_us is None or unheard(node):
+        return None
+    return None if now_us - node.last_sample_us > node.patience_us else track
+
+
 def _present(contract: str, node: NodeState, now_us: int) -> Iterator[tuple[int, _Seen]]:
-    """The contract's slots of a node that was sampled within max_gap."""
+    """What is seen in each of them."""
     track = _live(contract, node, now_us)
     if track is None:
         return
     told = zip(track.slots, answering(track), track.segments, strict=True)
     for slot, (device, answers, segment) in enumerate(told):
         yield slot, _Seen(node, device, bool(answers), shown(segment), segment.cause)
-
-
-def _live(contract: str, node: NodeState, now_us: int) -> Track | None:
-    """The contract's slots of a node that was sampled within max_gap."""
-    chain = node.newest
-    track = None if chain is None else chain.tracks.get(contract)
-    if track is None or node.last_sample_us is None or unheard(node):
-        return None
-    return None if now_us - node.last_sample_us > node.patience_us else track
 
 
 def unheard(node: NodeState) -> bool:
