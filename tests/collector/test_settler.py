@@ -122,8 +122,11 @@ async def test_what_a_job_raises_is_raised_where_it_was_asked_for_and_the_proces
     _, apart = settler
     first = await apart.made(process_of)
     for _ in range(2):
-        with pytest.raises(BrokenInvariantError, match=r"K1 2026-10 gpus n1\.0: low <= high"):
+        with pytest.raises(
+            BrokenInvariantError, match=r"K1 2026-10 gpus n1\.0: low <= high"
+        ) as raised:
             await apart.made(contradicts)
+        assert "in contradicts" in "".join(raised.value.__notes__), "where it was raised"
     assert apart.broken == {"K1": 2}
     assert caplog.text.count("CRITICAL") == 2
     with pytest.raises(SettlingError, match="OddError: what: why"):

@@ -46,7 +46,8 @@ class BrokenInvariantError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         place = self.objective, self.unit
-        return type(self), (self.contract, self.period, self.invariant, place, self.numbers)
+        given = self.contract, self.period, self.invariant, place, self.numbers
+        return type(self), given, self.__dict__
 
 
 def check_settlement(contract: Contract, found: Settlement) -> None:
