@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import tzinfo
 from decimal import Decimal
@@ -137,30 +137,12 @@ class _Drafting:
     def _statement(
         self, simulated: bool, ruled: Sequence[Settled], parts: tuple[Part, ...]
     ) -> Statement:
-        settled = [one.settlement for one in ruled]
         lowest, highest = _owed(ruled)
         late = self._late(ruled, parts)
         zone = time_zone(self.newest.time_zone)
-        flags: set[Flag] = {flag for one in settled for flag in one.flags}
-        flags |= {UNDER_WAY} if self.case.under_way else set()
+        flags = {flag for one in ruled for flag in one.settlement.flags}
         flags |= {"heard_late"} if late is not None else set()
-        flags |= {"unknown_time"} if self._rests_on_unseen(ruled) else set()
-        corrected = self.case.known.late or any(
-            clip(union(self.case.notices.late), self.period.interval_s)
-        )
-        flags |= {"data_after_cutoff"} if corrected else set()
-        silent_s = silence_accepted_s(self.newest, self.case.events, self.case.last_s)
-        if silent_s is not None and self.period.start_s <= silent_s < self.period.end_s:
-            flags.add("accepted_by_silence")
-        begins_s, _ = self.case.service(self.newest)
-        flags |= {"service_not_begun"} if begins_s >= term_of_s(self.newest)[1] else set()
-        flags |= {"partly_accepted"} if any(map(_in_parts, ruled)) else set()
-        floors = [floor for part in parts for floor in part.floors]
-        for one, part in zip(ruled, parts, strict=True):
-            if covered_too_little(one.contract, part.cadence):
-                flags.add("below_least_coverage")
-        missed = any(Verdict[floor.verdict] is Verdict.BREACHED for floor in floors)
-        flags |= {"capacity_floor_missed"} if missed else set()
+        flags |= {*self._flags(ruled, parts)}
         return Statement(
             contract=self.newest.contract_id,
             period=self.period.label,
@@ -186,6 +168,30 @@ class _Drafting:
             zone_data=ZONE_DATA,
             calendars=self._calendars(ruled),
         )
+
+    def _flags(self, ruled: Sequence[Settled], parts: Sequence[Part]) -> Iterator[Flag]:
+        """What is to be known of the whole besides what its settlements say."""
+        case, period = self.case, self.period
+        if case.under_way:
+            yield UNDER_WAY
+        if self._rests_on_unseen(ruled):
+            yield "unknown_time"
+        if case.known.late or clip(union(case.notices.late), period.interval_s):
+            yield "data_after_cutoff"
+        silent_s = silence_accepted_s(self.newest, case.events, case.last_s)
+        if silent_s is not None and period.start_s <= silent_s < period.end_s:
+            yield "accepted_by_silence"
+        begins_s, _ = case.service(self.newest)
+        if begins_s >= term_of_s(self.newest)[1]:
+            yield "service_not_begun"
+        if any(map(_in_parts, ruled)):
+            yield "partly_accepted"
+        pairs = zip(ruled, parts, strict=True)
+        if any(covered_too_little(one.contract, part.cadence) for one, part in pairs):
+            yield "below_least_coverage"
+        floors = (floor for part in parts for floor in part.floors)
+        if any(Verdict[floor.verdict] is Verdict.BREACHED for floor in floors):
+            yield "capacity_floor_missed"
 
     def _calendars(self, ruled: Sequence[Settled]) -> str:
         """Those by which working days are counted here, each with what knows it."""
