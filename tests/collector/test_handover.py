@@ -43,6 +43,9 @@ HOUR = 3600
 START = (int(time.time()) // HOUR - 4) * HOUR
 """A full hour, four to five hours ago."""
 
+AN_HOUR = HOUR * SECOND_US // INTERVAL_US
+"""Samples."""
+
 WORK = {"power_draw_milliwatts": 640_000, "utilization_gpu_percent": 97}
 REST = {"power_draw_milliwatts": 90_000, "utilization_gpu_percent": 0}
 
@@ -102,9 +105,9 @@ def store(tmp_path: Path, agent: Worker) -> Path:
 def server(store: Path, agent: Worker) -> Iterator[Serving]:
     """A collector that heard two hours: both GPUs at work, then one of them at rest."""
     with serving(store) as running:
-        first = agent.next(360, inventory=agent.inventory())
+        first = agent.next(AN_HOUR, inventory=agent.inventory())
         agent.shown = (WORK, REST)
-        second = agent.next(360)
+        second = agent.next(AN_HOUR)
         assert running.report(first, second, agent.next()).status == 200
         yield running
 
@@ -215,7 +218,7 @@ def test_whoever_gave_a_node_back_sees_nothing_of_what_it_does_since(
         log.log.append(batch.leaves)
         log.index.record(batch.indexed)
     with serving(store) as running:
-        first = agent.next(360, inventory=agent.inventory())
+        first = agent.next(AN_HOUR, inventory=agent.inventory())
         assert running.report(first, agent.next()).status == 200
         made = known(running, acceptance(**HOUR_ONE))
     told = {(line["loaded_us"], line["idle_us"], line["unknown_us"]) for line in made["gpus"]}
@@ -364,8 +367,8 @@ def test_a_replaced_gpu_stands_beside_its_successor_in_the_slot_that_statements_
 ) -> None:
     old, new = agent.devices[0], "GPU-n1-new"
     agent.devices = [agent.devices[1], new]
-    moved = agent.next(360, inventory=agent.inventory())
-    assert server.report(moved, agent.next(360)).status == 200
+    moved = agent.next(AN_HOUR, inventory=agent.inventory())
+    assert server.report(moved, agent.next(AN_HOUR)).status == 200
 
     def placed() -> bool:
         window = {"from": at(HOUR), "until": at(3 * HOUR)}
@@ -375,4 +378,3 @@ def test_a_replaced_gpu_stands_beside_its_successor_in_the_slot_that_statements_
         ]  # fmt: skip
 
     wait_for(placed, "both devices in slot 0")
-    assert INTERVAL_US * 360 == HOUR * SECOND_US
