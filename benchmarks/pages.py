@@ -116,10 +116,8 @@ async def measured(store: Store, settler: SettlingProcess, runs: int) -> dict[st
     while writer.catch_up():
         pass
     live = LiveFleet(writer.judgement)
-    fleet, statements = (
-        RecentFleet(live),
-        Statements(live, load_book(store.log, store.index)),
-    )
+    fleet = RecentFleet(live)
+    statements = Statements(live, load_book(store.log, store.index))
     settled = Settled(statements, settler, patience_s=600)
     page = ContractPage(Shell(store.info, lambda: live.now_us), fleet, store.ledger, settled)
 
