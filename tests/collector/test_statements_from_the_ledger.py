@@ -15,12 +15,14 @@ from aiohttp.test_utils import make_mocked_request
 
 from collector.api import status
 from collector.api.exposition import Exposition
+from collector.judging.claimable import Accounts
 from collector.judging.live import LiveFleet
 from collector.judging.statements import StatementRequest, Statements, load_book, newest_uses
 from collector.judging.writer import LedgerWriter
 from collector.serving import problems
 from collector.storage.store import Store
 from tests.collector.building import make_store, opened
+from tests.collector.living import Here
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text
 from tests.weighbridge.test_quarantine import POISON, planted
 from weighbridge.judge.ledger import State, Use
@@ -40,6 +42,7 @@ from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.results import Result
 from weighbridge.settlement.statement import Statement, SwapLine
+from weighbridge.settlement.worth import claimable
 from weighbridge.verdict import Verdict
 from weighbridge.wire.report import encode
 from weighbridge.wire.signing import Signer
@@ -149,6 +152,21 @@ def test_a_limit_of_a_year_looks_back_over_the_months_of_the_year(settle: Settle
     assert [one.highest for one in found] == ["200.00", "200.00", "100.00", "200.00"]
     assert [one.limits[0].used[1] for one in found] == ["0.00", "200.00", "400.00", "0.00"]
     assert statements.ask("2026-12").bare().highest == "200.00"
+
+
+async def test_what_accounts_say_can_be_claimed_is_what_statements_say(
+    settle: Settle,
+) -> None:
+    """Unit by unit, though a limit of the year leaves less of the sum in December."""
+    log = Log()
+    log.contract(terms(LIMIT, "claim: {required: true, deadline_days: 60}\n"))
+    log.assign("n1")
+    log.tick(100 * DAY)
+    live = settle(log)
+    accounts = Accounts(live.statements, Here(live.store), lambda: live.fleet.contracts)
+    months = ("2026-10", "2026-11", "2026-12")
+    told = [one for label in months for one in claimable(live.ask(label).statement())]
+    assert await accounts.claims("K1") == told
 
 
 def test_an_amendment_of_december_changes_nothing_of_october(settle: Settle) -> None:

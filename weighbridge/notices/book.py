@@ -614,10 +614,10 @@ class NoticeBook:
         return held
 
     def seen_by(self, contract: str, as_of_us: int) -> dict[str, Times]:
-        """By node the times that are the contract's to see, by what was received until then."""
+        """By node the times that are the contract's to see, by what was received until then. From any thread."""
         found = {
             name: stays(one for one in assignments if one[0] <= as_of_us)
-            for name, assignments in self._assignments.items()
+            for name, assignments in list(self._assignments.items())
         }
         mine = found.pop(contract, [])
         return seen_by(mine, [stay for others in found.values() for stay in others])
