@@ -44,7 +44,7 @@ def _asked(config: CollectorConfig, dry_run: bool) -> tuple[Collection[str], int
 
 def _own(config: CollectorConfig, dry_run: bool) -> tuple[Collection[str], int]:
     """The same where none serves it."""
-    store = open_store(f"embedded:{config.embedded}")
+    store = open_store(config.store)
     try:
         signer = require_own_log(config.keys, store).signer
         nodes = kept_by_nobody(store)

@@ -114,8 +114,16 @@ def test_a_new_store_takes_reports_and_a_restart_answers_as_before(
         assert server.stop() == 0
     with serving(directory) as server:
         assert goes_on(server, head)
+        assert retained(directory) == "kept by no contract any longer: no node\n"
+        assert server.stop() == 0
+    assert retained(directory) == "kept by no contract any longer: no node\n"
     again = weighbridge("init", tmp_path / "other", "--store", url, check=False)
     assert "holds a store already" in again.stderr
+
+
+def retained(directory: Path) -> str:
+    """Beside the collector that serves, or without one."""
+    return weighbridge("retain", "--config", directory / "config.toml").stdout
 
 
 @contextmanager
