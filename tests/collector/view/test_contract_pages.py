@@ -268,6 +268,17 @@ async def test_fees_are_to_be_paid_until_their_day(tmp_path: Path) -> None:
     assert f"fees still to be paid by the lessee {left}" in text
 
 
+@pytest.mark.parametrize(("until_s", "due"), [(41 * DAY - 1, ""), (41 * DAY, "overdue: ")])
+async def test_fees_are_overdue_from_the_first_instant_that_is_too_late(
+    tmp_path: Path, until_s: int, due: str
+) -> None:
+    with lease(tmp_path / "store", FEES, until_s=until_s) as leased:
+        async with pages_of(leased) as client:
+            text, _ = await read(client, f"{PAGE}?period=2026-10")
+    (said,) = re.findall(r"Pay the fees of 2026-10: \S+ \S+ (.*?)before 2026-11-11 00:00:00", text)
+    assert said == due
+
+
 async def test_what_lapsed_is_to_be_claimed_no_more(leased: Lease) -> None:
     leased.log.tick(60 * DAY)
     leased.go_on()
