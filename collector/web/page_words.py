@@ -139,6 +139,7 @@ PAGE: Mapping[str, Word] = {
         "Not attested: its chip does not answer for it now.", "未证明：其芯片目前未作证明。"
     ),
     "newest_question": Word("The newest question ended as {}: {}.", "最近一次询问结果为{}：{}。"),
+    "in_brackets": Word(" ({})", "（{}）"),
     "newest_challenge": Word(
         "The newest challenge, asked for {}: {}{}.", "最近一次挑战，发起方式：{}；结果：{}{}。"
     ),

@@ -283,10 +283,10 @@ async def test_a_gpu_shows_what_challenges_said_of_it_and_who_asked(
     assert place["proof"] == proof
     async with client.get("/nodes/a1") as response:
         page = " ".join((await response.text()).split())
-    assert "by the contract's schedule: failed, wrong answer." in page
+    assert "by the contract's schedule: failed (wrong answer)." in page
     assert "Rate of exact products when one was last met: 800 TFLOP/s." in page
     async with client.get("/nodes/a1?lang=zh") as response:
-        assert "按合同计划；结果：未达标, wrong answer。" in await response.text()
+        assert "按合同计划；结果：未达标（答案错误）。" in await response.text()
 
 
 async def test_a_node_says_its_driver_or_why_nvml_counts_no_gpus(
