@@ -133,9 +133,9 @@ CONTRACT: dict[str, Word] = {
     "make_it": Word("Make it", "生成"),
     "bundle_of_it": Word("Evidence bundle (tar)", "证据包（tar）"),
     "bundle_says": Word(
-        "– everything that this statement rests on: `weighbridge verify` checks it without this collector. It is made"
+        "– everything that this statement rests on: weighbridge verify checks it without this collector. It is made"
         " when it is asked for, which takes a while.",
-        "——本结算单所依据的全部证据，可脱离本系统用 weighbridge verify 核验。点击后现场生成，需要一些时间。",
+        "——本结算单所依据的全部证据，可脱离本采集端用 weighbridge verify 核验。点击后现场生成，需要一些时间。",
     ),
     "files_of_it": Word("Files of this document", "本文件的下载"),
     "download_in.en": Word("Download in English:", "下载英文版："),
