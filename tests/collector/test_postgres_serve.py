@@ -85,6 +85,8 @@ def test_a_store_that_was_moved_into_postgresql_says_what_it_said(url: str, tmp_
     set_config(directory, store=f'"{url}"')
     for name in ("evidence", "index.sqlite"):
         (directory / name).rename(tmp_path / name)
+    retained = weighbridge("retain", "--config", directory / "config.toml").stdout
+    assert retained == "kept by no contract any longer: no node\n"
     with serving(directory) as server:
         assert goes_on(server, head)
         assert statement(server, str(before["as_of"])) == before
