@@ -24,7 +24,7 @@ from collector.background import beside
 from collector.config import CollectorConfig
 from collector.documents.handover_process import HandoverError
 from collector.judging.settler import SettlingError
-from collector.storage.store import CorruptStore
+from collector.storage.store import StorageError
 from collector.tls import ServerCertificate
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.wire.problems import PROBLEM_TYPE, Problem
@@ -205,7 +205,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except Problem as problem:
         return _answered(problem)
-    except (BrokenInvariantError, CorruptStore) as error:
+    except (BrokenInvariantError, StorageError) as error:
         return _answered(Problem("internal", str(error)))
     except (HandoverError, SettlingError) as error:
         return _answered(Problem("overloaded", str(error)))

@@ -9,8 +9,7 @@ from collector.api.administration import parse
 from collector.api.bodies import read_body
 from collector.api.routes import Access, Route
 from collector.log.retaining import RETENTION_PATH, kept_by_nobody, let_reports_go
-from collector.storage.store import StorageError, Store
-from weighbridge.wire.problems import Problem
+from collector.storage.store import Store
 from weighbridge.wire.report import Model
 from weighbridge.wire.signing import Signer
 
@@ -36,11 +35,8 @@ class RetentionApi:
         wanted = parse(RetentionRequest, await read_body(request))
         async with self._turn:
             nodes = await asyncio.to_thread(kept_by_nobody, self._store)
-            left = 0 if wanted.dry_run else await self._let_go(nodes)
+            left = 0
+            if not wanted.dry_run:
+                signer = self._signer()
+                left = await asyncio.to_thread(let_reports_go, self._store, signer, nodes)
         return web.json_response({"nodes": sorted(nodes), "left": left})
-
-    async def _let_go(self, nodes: frozenset[str]) -> int:
-        try:
-            return await asyncio.to_thread(let_reports_go, self._store, self._signer(), nodes)
-        except StorageError as error:
-            raise Problem("internal", str(error)) from error

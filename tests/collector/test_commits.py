@@ -23,7 +23,15 @@ from collector.log.own_keys import OwnKeys
 from collector.log.ticks import SystemClocks, TickClock
 from collector.serving import problems
 from collector.storage.embedded import create_store, open_embedded
-from collector.storage.store import ChainKey, EvidenceLog, Store, StoreFull, StoreInfo, StoreLost
+from collector.storage.store import (
+    ChainKey,
+    EvidenceLog,
+    StorageError,
+    Store,
+    StoreFull,
+    StoreInfo,
+    StoreLost,
+)
 from tests.collector.building import CONTRACT, Agent, enrolled
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import Assignment, ContractAdded, EntryKind
@@ -425,6 +433,17 @@ class Judge:
 
     def remarks(self) -> list[str]:
         return self.said
+
+
+async def test_whoever_asks_is_told_what_the_store_cannot_do() -> None:
+    async def fails(_: web.Request) -> web.Response:
+        raise StorageError("the database is away")
+
+    application = web.Application(middlewares=[problems])
+    application.router.add_get("/", fails)
+    async with TestClient(TestServer(application)) as client, client.get("/") as answer:
+        told = await answer.json()
+    assert (answer.status, told["detail"]) == (500, "the database is away")
 
 
 async def test_it_is_ready_until_judging_stops(store: Store) -> None:
