@@ -18,10 +18,7 @@ from collector.api.challenges import ChallengeApi
 from collector.api.clock import ClockApi
 from collector.api.contracts import Api, ContractAddition, ContractWithdrawal
 from collector.api.cosigning import CosigningApi
-from collector.api.doors import (
-    Doors,
-    most_connections,
-)
+from collector.api.doors import Doors, most_connections
 from collector.api.exposition import Exposition, Sample
 from collector.api.guesses import Guesses
 from collector.api.health import HealthApi
@@ -56,7 +53,7 @@ from collector.judging.settled import Settled
 from collector.judging.settler import SettlingProcess
 from collector.judging.statements import Statements, load_book
 from collector.judging.writer import LedgerWriter
-from collector.log.anchor import AnchorFile, load_anchor
+from collector.log.anchor import AnchorFile, is_stepped, load_anchor
 from collector.log.budgets import Budgets
 from collector.log.commits import Committer, forget
 from collector.log.ingest import Ingest
@@ -76,8 +73,8 @@ from collector.serving import (
 from collector.simulation import LogicalTime
 from collector.storage.disk import disk_samples
 from collector.storage.received import tick_before_us
-from collector.storage.store import StorageError, Store, StoreHeld
-from collector.storage.stores import open_store
+from collector.storage.store import StorageError, Store
+from collector.storage.stores import opened_when_free
 from collector.tls import authority_hash
 from collector.web.device_plots import DevicePlots
 from collector.web.log_pages import LogPages, LogSource
@@ -91,17 +88,12 @@ from collector.witnessing.rounds import Rounds, cosigning
 from collector.witnessing.stamping import stamping
 from weighbridge import __version__
 from weighbridge.catalogue import metrics
-from weighbridge.log.entries import ClockChecked, ContractAdded, EntryKind
+from weighbridge.log.entries import ContractAdded
 from weighbridge.process.settings import ConfigError
 from weighbridge.process.system_clock import boottime_ns, boottime_us, synchronized, wall_us
-from weighbridge.wire.report import read
 
 START_SECONDS = 2.0
 """What a restart finds in the log is judged before the doors open, for so long; the rest beside what comes in."""
-
-
-ASKED_S = 1.0
-"""A store that another collector holds is asked for so often."""
 
 
 def no_routes(_: Submit) -> tuple[Route, ...]:
@@ -177,7 +169,7 @@ async def running(
     Raises ConfigError, StorageError.
     """
     async with AsyncExitStack() as stack:
-        store = await _opened(config.store, waiting)
+        store = await opened_when_free(config.store, waiting)
         stack.callback(store.close)
         if public:
             require_kind(config, store, simulation)
@@ -208,17 +200,6 @@ async def running(
         for end in (components.challenges.commands.close, bodies.close, components.doors.close):
             stack.callback(end)
         yield Collector(config, store, components.committer, url, components.committing)
-
-
-async def _opened(url: str, waiting: Callable[[str], None] | None) -> Store:
-    while True:
-        try:
-            return open_store(url)
-        except StoreHeld as held:
-            if waiting is None:
-                raise
-            waiting(str(held))
-        await asyncio.sleep(ASKED_S)
 
 
 @asynccontextmanager
@@ -325,15 +306,6 @@ async def _committing(
     finally:
         committer.close()
         await task
-
-
-def is_stepped(store: Store) -> bool:
-    """Whether the log says last that the collector's clock was stepped."""
-    checked = store.index.of_kinds({EntryKind.CLOCK})
-    if not checked:
-        return False
-    (last,) = store.log.read(checked[-1], 1)
-    return read(ClockChecked, last.envelope.payload).action == "stepped"
 
 
 @asynccontextmanager

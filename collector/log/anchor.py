@@ -9,8 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from collector.log.ticks import Anchor
+from collector.storage.store import Store
+from weighbridge.log.entries import ClockChecked, EntryKind
 from weighbridge.process.files import write_file
 from weighbridge.process.system_clock import boot_id
+from weighbridge.wire.report import read
 
 logger = logging.getLogger("weighbridge.clock")
 
@@ -27,6 +30,15 @@ def load_anchor(file: Path) -> Anchor | None:
         return Anchor(int(kept["wall_us"]), int(kept["boottime_us"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def is_stepped(store: Store) -> bool:
+    """Whether the log says last that the collector's clock was stepped."""
+    checked = store.index.of_kinds({EntryKind.CLOCK})
+    if not checked:
+        return False
+    (last,) = store.log.read(checked[-1], 1)
+    return read(ClockChecked, last.envelope.payload).action == "stepped"
 
 
 class AnchorFile:

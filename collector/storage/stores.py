@@ -1,5 +1,6 @@
 """The stores that can be opened, by the scheme of their URL. Another one is a row here."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -7,8 +8,18 @@ from pathlib import Path
 
 from collector.storage import embedded
 from collector.storage.frozen import FrozenLog
-from collector.storage.store import EvidenceLog, JudgedStore, StorageError, Store, StoreInfo
+from collector.storage.store import (
+    EvidenceLog,
+    JudgedStore,
+    StorageError,
+    Store,
+    StoreHeld,
+    StoreInfo,
+)
 from weighbridge.wire.signing import Signer
+
+ASKED_SECONDS = 1.0
+"""A store that another collector holds is asked for so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,21 @@ def open_store(url: str) -> Store:
     """
     kind, location = _found(url)
     return kind.open(location)
+
+
+async def opened_when_free(url: str, waiting: Callable[[str], None] | None) -> Store:
+    """The same; where another collector holds it, `waiting` is told why, each second, until that one has ended.
+
+    Raises StorageError: as above, and StoreHeld where there is no `waiting`.
+    """
+    while True:
+        try:
+            return open_store(url)
+        except StoreHeld as held:
+            if waiting is None:
+                raise
+            waiting(str(held))
+        await asyncio.sleep(ASKED_SECONDS)
 
 
 def store_info(url: str) -> StoreInfo:
