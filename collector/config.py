@@ -244,7 +244,6 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
             f"{file}: tls: plain HTTP is refused except on loopback and a Unix socket, and"
             f" {settings.listen} is neither"
         )
-    limits = settings.limits
     directory = control.directory_of(file, settings.store, settings.directory)
     return CollectorConfig(
         file=file.absolute(),
@@ -256,22 +255,8 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
         open_on_loopback=settings.open_on_loopback,
         trusted_proxies=_proxies(file, settings.trusted_proxies),
         tick_seconds=settings.tick_ms / 1000,
-        limits=Limits(
-            limits.body_bytes,
-            limits.decompressed_bytes,
-            limits.report_bytes,
-            limits.reports,
-            limits.reading_bytes,
-            limits.reading_seconds,
-            Costs(
-                limits.hourly_bytes,
-                limits.hourly_reports,
-                limits.hourly_chains,
-                limits.hourly_findings,
-            ),
-            limits.stranger_seconds,
-        ),
-        queue_bytes=limits.queue_bytes,
+        limits=_limits(settings.limits),
+        queue_bytes=settings.limits.queue_bytes,
         tokens=_tokens(file, settings.tokens),
         witnesses=_witnesses(file, settings.witnesses),
         witness_seconds=settings.witness_seconds,
@@ -279,6 +264,19 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
         receivers=dict(_receivers(file, settings)),
         attestation=_verifier(file, settings.attestation),
         openid=_openid(file, settings.openid, settings.url),
+    )
+
+
+def _limits(told: LimitSettings) -> Limits:
+    return Limits(
+        told.body_bytes,
+        told.decompressed_bytes,
+        told.report_bytes,
+        told.reports,
+        told.reading_bytes,
+        told.reading_seconds,
+        Costs(told.hourly_bytes, told.hourly_reports, told.hourly_chains, told.hourly_findings),
+        told.stranger_seconds,
     )
 
 
