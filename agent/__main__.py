@@ -112,12 +112,13 @@ def _serve(
     import asyncio
 
     from agent.alone import AnotherAgentError
-    from agent.app import Daemon, set_up_logging
+    from agent.app import Daemon
     from agent.config import load_config
     from agent.enrolment import EnrolmentError
+    from weighbridge.process.logs import log_to_standard_error
 
     config = _config(file, flags)
-    set_up_logging(config.log_level)
+    log_to_standard_error(config.log_level)
     try:
         daemon = Daemon(
             config, lambda: load_config(file, os.environ, flags), source(), dict(os.environ)

@@ -74,11 +74,6 @@ def introduction(identity: NodeIdentity, driver: Facts, schedule: Schedule) -> s
     )
 
 
-def set_up_logging(level: str) -> None:
-    """To standard error, with the priorities that the journal understands; never a secret, a tenant or a report."""
-    log_to_standard_error(level)
-
-
 class Daemon:
     """The agent of one real node, from its state directory to its signals."""
 
@@ -263,7 +258,7 @@ class Daemon:
         except ConfigError as error:
             log.error("the configuration is not reloaded: %s", error)
             return
-        set_up_logging(fresh.log_level)
+        log_to_standard_error(fresh.log_level)
         self._agent.reschedule(schedule_of(fresh))
         paced = {"interval_ms", "slow_interval_ms", "identity_interval_ms", "samples_per_report"}
         later = {

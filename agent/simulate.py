@@ -73,14 +73,14 @@ def simulate(
     import asyncio
     import tempfile
 
-    from agent.app import set_up_logging
     from agent.enrolment import EnrolmentError
     from agent.report.transport import TransportError
     from agent.simulation.fleet import SimulatedFleet, read_invites, scenario_of, schedule_of
     from agent.simulation.fleet import simulate as run_fleet
     from agent.simulation.scenario import ScenarioError
+    from weighbridge.process.logs import log_to_standard_error
 
-    set_up_logging("warning")
+    log_to_standard_error("warning")
     with tempfile.TemporaryDirectory(prefix="weighbridge-") as temporary:
         try:
             course = _course(start, end, then, fleet["interval_ms"])
