@@ -49,10 +49,10 @@ def claims(contract_id: str | None, server: Server) -> None:
     heads = ("at most" if column == "amount" else column for column in COLUMNS)
     table = Table(*heads, box=None, pad_edge=False)
     with progress("settling the periods that ended lately", len(names)) as count:
-        for number, name in enumerate(names):
+        for done, name in enumerate(names, 1):
             path = f"/v1/contracts/{quote(str(name), safe='')}/claims"
             found += understood(list[Claimable], server.ask("GET", path)["items"])
-            count(number + 1)
+            count(done)
     if not found:
         click.echo("nothing can be claimed: no credit was earned in the periods that ended lately")
         return
