@@ -48,7 +48,7 @@ def _postgres() -> StoreKind:
         from collector.storage.postgres import opening, reading
     except ModuleNotFoundError as error:
         raise StorageError(
-            f"{error.name} is missing: pip install 'weighbridge[postgres]'"
+            f"{error.name} is missing: install the extra postgres (requirements/postgres.txt)"
         ) from error
     return StoreKind(
         lambda server, *of: opening.create_postgres(f"postgresql:{server}", *of),
