@@ -1,7 +1,9 @@
 """Reports in parts at the door of a real collector: as strict as envelopes, and the same bytes in the log."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -39,8 +41,11 @@ from weighbridge.wire.parts import (
     Parts,
     name_of,
     offer,
+    payloads_in,
     shared_dictionary,
     texts_of,
+    with_hash,
+    without_hash,
 )
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import EventKind, digest
@@ -173,6 +178,32 @@ def test_a_bomb_and_too_many_reports_are_too_large(
     problem(sent(server, parted(report, made=large)), "too_large", 413)
 
 
+def test_limits_are_those_of_envelopes_to_the_byte() -> None:
+    agent = Agent("n")
+    reports = [agent.next() for _ in range(3)]
+    whole = body(*reports)
+    for reports_bound, bytes_bound, said in (
+        (3, len(whole), "leaves"),
+        (2, len(whole), "too_large"),
+        (3, len(whole) - 1, "too_large"),
+    ):
+        limits = replace(LIMITS, reports=reports_bound, decompressed_bytes=bytes_bound)
+        assert said_of(Unpacker(limits), zstandard.compress(whole), "zstd") == said
+        assert said_of(Unpacker(limits), parted(*reports)) == said
+
+
+@given(st.binary(max_size=64), st.binary(max_size=64), st.binary(min_size=1, max_size=64))
+def test_a_hash_is_put_back_wherever_it_stood(begins: bytes, ends: bytes, before: bytes) -> None:
+    payload = begins + sha256(before).hexdigest().encode() + ends
+    text, cut = without_hash(payload, before)
+    assert (text, cut) == (begins + ends, len(begins) + 1)
+    assert with_hash(text, cut, before) == payload
+    row = ROW.pack(len(text), cut) + text
+    assert list(payloads_in(row, before)) == [payload]
+    with pytest.raises(ValueError, match="cut off"):
+        list(payloads_in(ROW.pack(len(text), len(text) + 2) + text, before))
+
+
 @given(st.binary(max_size=300), st.integers(0, 300))
 def test_any_bytes_are_parts_or_malformed(rubbish: bytes, at: int) -> None:
     agent = Agent("n")
@@ -184,9 +215,9 @@ def test_any_bytes_are_parts_or_malformed(rubbish: bytes, at: int) -> None:
         assert said_of(unpacker, damaged) in ("leaves", "malformed", "unknown_base", "too_large")
 
 
-def said_of(unpacker: Unpacker, content: bytes) -> str:
+def said_of(unpacker: Unpacker, content: bytes, encoding: str = PARTS_TYPE) -> str:
     try:
-        return "leaves" if unpacker.unpack(content, PARTS_TYPE) else "nothing"
+        return "leaves" if unpacker.unpack(content, encoding) else "nothing"
     except Problem as refused:
         return refused.code
 
