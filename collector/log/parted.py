@@ -52,8 +52,6 @@ class PartsReader:
             raise _malformed(error) from error
         if len(payloads) != count:
             raise _malformed("not as many signatures as reports")
-        if sum(map(len, payloads)) > most_bytes:
-            raise too_large(most_bytes)
         leaves = [_leaf(parts, number, payload) for number, payload in enumerate(payloads)]
         if sum(map(len, leaves)) + count > most_bytes:
             raise too_large(most_bytes)

@@ -39,6 +39,7 @@ from weighbridge.wire.parts import (
     PARTS_TYPE,
     ROW,
     Parts,
+    apart,
     name_of,
     offer,
     payloads_in,
@@ -61,6 +62,13 @@ def frame(text: bytes, base: bytes = b"", *, write_content_size: bool = True) ->
     return zstandard.ZstdCompressor(
         dict_data=content, write_content_size=write_content_size
     ).compress(text)
+
+
+def wide(text: bytes) -> bytes:
+    """A frame that asks its reader to keep more than the collector does."""
+    parameters = zstandard.ZstdCompressionParameters(window_log=24, write_content_size=0)
+    made = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    return made.compress(text) + made.flush()
 
 
 def parted(*envelopes: bytes, base: bytes = b"", made: bytes | None = None) -> bytes:
@@ -140,8 +148,10 @@ def damages(content: bytes, reports: Sequence[bytes]) -> list[bytes]:
         content + b"\x50\x2a\x4d\x18\x00\x00\x00\x00",
         bytes(8) + content[8:],
         content[:48] + bytes(2) + content[50:],
+        content[:48] + bytes(2) + frame(b""),
         content[: signed - 64] + content[signed:],
         content[:signed] + bytes(64) + content[signed:],
+        parted(*reports, made=wide(text)),
         parted(*reports, made=frame(text[:-1])),
         parted(*reports, made=frame(text + b"\0")),
         parted(*reports, made=frame(lengthened)),
@@ -291,11 +301,35 @@ def test_what_is_refused_in_parts_goes_as_envelopes_before_it_is_believed(
             batches += 1
         whole.append(batches)
     assert whole == [1, 3, 7, 12, 12]
-    assert parting.believed(parting.packed([one]), good)
-    assert not parting.believed(parting.packed([one]), answer(status=409))
-    for status in (429, 503):
-        assert parting.believed(parting.packed([one]), answer(status=status))
-    assert parting.believed(parting.packed([one]), answer(status=400))
+    for status in (200, 399, 429, 500, 503):
+        packed = parting.packed([one])
+        assert packed.in_parts
+        assert parting.believed(packed, good if status == 200 else answer(status=status))
+    assert not parting.believed(parting.packed([one]), answer(status=499))
+    packed = parting.packed([one])
+    assert not packed.in_parts
+    assert parting.believed(packed, answer(status=400))
+    assert parting.believed(packed, good)
+    assert parting.packed([one]).in_parts, "parts were taken meanwhile: one batch is enough"
+
+
+def test_a_base_that_is_named_no_more_is_used_no_more() -> None:
+    agent, parting = Agent("n"), Parting()
+    payloads = []
+    for named in (0, 0, None):
+        one = agent.next()
+        payloads.append(open_envelope(one).payload)
+        offered = offer(b"" if named is None else name_of(payloads[named]))
+        assert parting.believed(parting.packed([one]), answer(parts=offered))
+        used = apart(parting.packed([agent.next()]).body).base
+        assert used == (b"" if named is None else name_of(payloads[0]))
+
+
+def test_reports_of_two_keys_go_as_envelopes() -> None:
+    parting, one, other = Parting(), Agent("n").next(), Agent("m").next()
+    assert parting.believed(parting.packed([one]), answer(parts=offer(b"")))
+    assert parting.packed([one, one]).in_parts
+    assert not parting.packed([one, other]).in_parts
 
 
 class Post:
