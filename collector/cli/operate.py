@@ -74,9 +74,10 @@ def init(
     """Make a new store in DIRECTORY with its keys, CA and configuration."""
     from collector.storage.stores import create_store
 
-    keys = directory / "keys"
-    if store is not None and keys.exists():
-        raise ConfigError(f"{keys} exists already: those are the keys of another store")
+    keys, config_file = directory / "keys", directory / "config.toml"
+    for held in (keys, config_file) if store is not None else ():
+        if held.exists():
+            raise ConfigError(f"{held} exists already: it is another store's")
     key = generate_private_key()
     origin = f"{SIMULATED if simulation else 'weighbridge/'}{os.urandom(8).hex()}"
     create_store(store or f"embedded:{directory}", StoreInfo(origin), Signer(key))
@@ -86,7 +87,6 @@ def init(
     store_line = "" if store is None else f'store = "{store}"\n'
     url_line = "" if url is None else f'url = "{url}"\n'
     loopback = "open_on_loopback = true\n" if open_on_loopback else ""
-    config_file = directory / "config.toml"
     config_file.write_text(
         NEW_CONFIG.format(listen=listen, store=store_line, url=url_line, loopback=loopback),
         encoding="utf-8",

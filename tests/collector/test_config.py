@@ -6,6 +6,7 @@ import pytest
 
 from agent.config import AgentConfig
 from collector.config import SLOWEST_TICK_MS, load_config
+from tests.collector.building import weighbridge
 from weighbridge.judge.fleet import STALL_US
 from weighbridge.process.settings import ConfigError
 
@@ -15,6 +16,14 @@ def openid(role: str = "admin", issuer: str = "https://id.example", **more: str)
     lines = [f'{name} = "{value}"' for name, value in keys.items()]
     grants = f'grants = [{{claim = "sub", value = "7", role = "{role}"}}]'
     return "\n".join(["[openid]", *lines, grants])
+
+
+@pytest.mark.parametrize("held", ["keys", "config.toml"])
+def test_a_new_store_in_a_server_takes_nothing_of_another_ones(tmp_path: Path, held: str) -> None:
+    (tmp_path / held).mkdir()
+    said = weighbridge("init", tmp_path, "--store", "postgresql://127.0.0.1:1/none", check=False)
+    assert (said.returncode, list(tmp_path.iterdir())) == (2, [tmp_path / held])
+    assert said.stderr == f"weighbridge: {tmp_path / held} exists already: it is another store's\n"
 
 
 @pytest.fixture
