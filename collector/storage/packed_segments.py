@@ -300,19 +300,18 @@ class BlockCache:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._held: OrderedDict[tuple[PackedSegment, int], tuple[Sequence[Parts], int]] = (
-            OrderedDict()
-        )
+        self._held: OrderedDict[tuple[object, int], tuple[Sequence[Parts], int]] = OrderedDict()
         self._bytes = 0
 
     def block(self, file: "PackedSegment", number: int) -> Sequence[Parts]:
         """Raises CorruptStore."""
         with self._lock:
-            found = self._held.get((file, number))
+            place = (file.token, number)
+            found = self._held.get(place)
             if found is None:
-                found = self._held[file, number] = file.unpack(number)
+                found = self._held[place] = file.unpack(number)
                 self._bytes += found[1]
-            self._held.move_to_end((file, number))
+            self._held.move_to_end(place)
             while self._bytes > CACHE_BYTES and len(self._held) > 1:
                 self._bytes -= self._held.popitem(last=False)[1][1]
         return found[0]
@@ -340,6 +339,8 @@ class PackedSegment:
         """`read` gives so many bytes from an offset on; `place` is how errors name it. Raises CorruptStore."""
         self.path, self.first, self.end = place, first, size
         self._read_at, self._cache = read, cache
+        self.token = object()
+        """What a cache knows its blocks by: one that held the segment would keep its file open."""
         try:
             self._open()
         except (ValueError, struct.error, zstandard.ZstdError) as error:

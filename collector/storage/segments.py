@@ -345,6 +345,7 @@ class Segments:
         with self._replacing:
             yield
             self._sealed.cache_clear()
+            self._cache.clear()
 
     @property
     def last_first(self) -> int:

@@ -1,10 +1,12 @@
 """Segments that grow no more rest packed: what they held comes back to the byte, wherever it is read."""
 
 import errno
+import gc
 import os
 import random
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from tests.collector.building import Agent, flip, wait_for
 from tests.collector.killing import killed_at
 from weighbridge.log.entries import Entry, EntryKind, Tick, payload_type
 from weighbridge.wire.report import digest, encode
-from weighbridge.wire.signing import Signer
+from weighbridge.wire.signing import Envelope, Signer, open_envelope
 
 SIGNERS = [Signer(bytes([number]) * 32) for number in range(3)]
 INFO = StoreInfo("weighbridge/test")
@@ -217,6 +219,42 @@ def test_reports_leave_a_packed_segment_which_is_packed_again(directory: Path) -
     assert (is_packed(path), path.stat().st_size < size, path.stat().st_mode) == (True, True, mode)
     assert list(FrozenLog(path.parent).leaves(0, 361)) == after
     assert after == [stands if row % 2 else leaf for row, leaf in enumerate(before)]
+
+
+@pytest.fixture
+def counted() -> Iterator[None]:
+    """What nobody refers to is gone at once, but for cycles, which stay."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("counted")
+def test_of_reports_that_left_nothing_is_held_in_memory_or_by_an_open_file(directory: Path) -> None:
+    path = pack_first(directory)
+    store = open_embedded(directory)
+    report = open_envelope(next(store.log.leaves(0, 1))).payload
+    assert report in held_payloads()
+    stands = SIGNERS[0].seal(payload_type(EntryKind.REMOVED), b"{}")
+    store.log.let_go(lambda *_: stands)
+    assert report not in held_payloads()
+    assert [held for held in open_files() if str(path) in held] == []
+    store.close()
+
+
+def held_payloads() -> set[bytes]:
+    """Of envelopes in this process."""
+    return {one.payload for one in gc.get_objects() if isinstance(one, Envelope)}
+
+
+def open_files() -> list[str]:
+    """Of this process; one that was removed is called so."""
+    names = []
+    for one in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            names.append(str(one.readlink()))
+    return names
 
 
 @pytest.mark.parametrize("at", ["write", "pack"])
