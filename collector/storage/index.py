@@ -41,6 +41,11 @@ INSERT_REPORT = {
     " payload_hash = excluded.payload_hash, entry = excluded.entry, received_us = excluded.received_us",
 }
 """By dialect: as the driver takes it, for there are many."""
+MEND = {
+    "sqlite": " (to go on without it, delete {})",
+    "postgresql": ": restore the database of {}",
+}
+"""By dialect: what is done about an index that knows more than the log. In PostgreSQL both are in one place."""
 
 
 class SqlIndex:
@@ -70,9 +75,9 @@ class SqlIndex:
     def catch_up(self, log: EvidenceLog) -> None:
         """Record what the log has and the index has not. Raises CorruptStore if the log is the shorter one."""
         if self._indexed > log.size:
+            mend = MEND[self._engine.dialect.name].format(self._engine.url.database)
             raise CorruptStore(
-                f"the index knows {self._indexed} entries, the segments hold {log.size}: evidence is"
-                f" missing (to go on without it, delete {self._engine.url.database})"
+                f"the index knows {self._indexed} entries, the log holds {log.size}: evidence is missing{mend}"
             )
         received_us = tick_before_us(log, self._indexed)
         said = self._indexed

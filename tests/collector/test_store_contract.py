@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.storage.store import Accepted, ChainKey, Indexed, Store, StoreInUse
+from collector.storage.store import Accepted, ChainKey, CorruptStore, Indexed, Store, StoreInUse
 from tests.collector.building import Agent
 from tests.collector.postgres_server import Server
 from tests.collector.stores import (
@@ -256,6 +256,15 @@ def test_an_index_is_made_up_from_the_log(reopen: Reopen) -> None:
     assert index.at_or_after(chain, 1) == index.find(chain, 1)
     assert index.at_or_after(chain, 3) is None
     assert index.chains({agent.signer.key_id}) == [(chain, last)]
+
+
+def test_an_index_that_knows_one_entry_more_than_the_log_is_not_opened(reopen: Reopen) -> None:
+    store = reopen()
+    store.log.append([tick(0)])
+    store.index.record([Indexed(0, EntryKind.TICK), Indexed(1, EntryKind.TICK)])
+    said = "delete .*index.sqlite|restore the database of shard"
+    with pytest.raises(CorruptStore, match=f"knows 2 entries, the log holds 1: .*({said})"):
+        reopen()
 
 
 def test_text_comes_back_exactly_and_sorts_by_code_point(reopen: Reopen) -> None:
