@@ -340,6 +340,9 @@ def test_devices_at_work_and_late_evidence_are_summed(reopen: Reopen) -> None:
     (late,) = ledger.arrivals("lease", 1000, DAY_US)
     assert (late.node, late.slot_us) == ("n1", 30)
     assert isinstance(late.slot_us, int)
+    assert not ledger.arrivals("lease", DAY_US - 10, DAY_US)  # the first was so late, and no later
+    (later,) = ledger.arrivals("lease", DAY_US - 11, DAY_US)
+    assert (later.slot_us, later.end_us) == (10, 10)
     assert not ledger.sightings("lease", DAY_US - 1)
     assert not ledger.arrivals("lease", 1000, DAY_US - 1)
 
