@@ -6,10 +6,11 @@ from pathlib import Path
 
 from collector.storage.handed_out import newest_head
 from collector.storage.packed_segments import BlockCache, PackedSegment
+from collector.storage.reading import entries
 from collector.storage.segments import SegmentFile, first_of, opened_rows
 from collector.storage.store import CorruptStore, StorageError, Substitute
 from weighbridge.log.checkpoint import Head
-from weighbridge.log.entries import Entry, entry, stored_hash
+from weighbridge.log.entries import Entry, stored_hash
 from weighbridge.log.merkle import Frontier, Node
 
 
@@ -59,11 +60,7 @@ class FrozenLog:
         return segment
 
     def read(self, start: int, limit: int) -> Iterator[Entry]:
-        for index, leaf in enumerate(self.leaves(start, limit), start):
-            try:
-                yield entry(index, leaf)
-            except ValueError as error:
-                raise CorruptStore(f"entry {index} is no entry: {error}") from error
+        return entries(self.leaves(start, limit), start)
 
     def node(self, level: int, index: int) -> bytes:
         return self._root(index << level, 1 << level)

@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from collector.storage.store import CorruptStore
 from weighbridge.log.checkpoint import Head
@@ -10,6 +10,15 @@ from weighbridge.log.entries import Entry, entry
 from weighbridge.log.merkle import DamagedTree, Node, ProvenTree
 
 logger = logging.getLogger("weighbridge.storage")
+
+
+def entries(leaves: Iterable[bytes], start: int) -> Iterator[Entry]:
+    """Of leaves from an index on. Raises CorruptStore."""
+    for index, leaf in enumerate(leaves, start):
+        try:
+            yield entry(index, leaf)
+        except ValueError as error:
+            raise CorruptStore(f"entry {index} is no entry: {error}") from error
 
 
 class ReadLog(ABC):
@@ -32,11 +41,7 @@ class ReadLog(ABC):
         """Where the hash lies that is damaged, and what to do."""
 
     def read(self, start: int, limit: int) -> Iterator[Entry]:
-        for index, leaf in enumerate(self.leaves(start, limit), start):
-            try:
-                yield entry(index, leaf)
-            except ValueError as error:
-                raise CorruptStore(f"entry {index} is no entry: {error}") from error
+        return entries(self.leaves(start, limit), start)
 
     @property
     def damage(self) -> str | None:
