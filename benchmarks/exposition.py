@@ -25,7 +25,14 @@ from prometheus_client.metrics_core import Metric as ClientMetric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from benchmarks.living_fleet import fleet_fold, living_fleet
+from benchmarks.living_fleet import (
+    CONTRACT,
+    GPUS_PER_NODE,
+    fleet_fold,
+    living_fleet,
+    named,
+    owner,
+)
 from collector.api.exposition import REFRESH_US, Exposition
 from collector.judging.current_figures import Figures
 from collector.judging.recent import RecentFleet
@@ -39,22 +46,8 @@ from weighbridge.settlement.figures import Figure
 from weighbridge.verdict import Verdict
 from weighbridge.wire.report import DeviceState, Facts
 
-GPUS_PER_NODE = 8
-NODES_PER_CONTRACT = 125
 TARGET_SECONDS = 0.100
 NOW_US = 1_790_000_000_000_000
-
-CONTRACT = """\
-contract_id: {name}
-effective: 2026-09-01T00:00:00Z
-time_zone: UTC
-currency: USD
-parties: [{{id: P, role: provider}}, {{id: L, role: lessee}}]
-term: {{from: 2026-09-01T00:00:00Z, to: 2027-09-01T00:00:00Z}}
-resources: [{{id: cards, accelerator: {{sku: H100-SXM-80GB}}, per_node: 8, nodes: {nodes}}}]
-availability: [{{id: node, unit: node, target: "0.995"}}]
-unknown: {{policy: hold}}
-"""
 
 
 @dataclass
@@ -122,14 +115,12 @@ class FleetAtRest:
 
 def fleet(gpus: int) -> FleetAtRest:
     made = FleetAtRest()
-    count = gpus // GPUS_PER_NODE
-    for number in range(count):
-        owner = f"contract-{number // NODES_PER_CONTRACT:03d}"
-        name = f"node-{number:05d}"
-        made.nodes[name] = _node(name, owner)
-        made.assigned.setdefault(owner, {})[name] = None
-    for owner, nodes in made.assigned.items():
-        made.contracts[owner] = load(CONTRACT.format(name=owner, nodes=len(nodes)))
+    for number in range(gpus // GPUS_PER_NODE):
+        name, contract = named(number), owner(number)
+        made.nodes[name] = _node(name, contract)
+        made.assigned.setdefault(contract, {})[name] = None
+    for contract, nodes in made.assigned.items():
+        made.contracts[contract] = load(CONTRACT.format(name=contract, nodes=len(nodes)))
     return made
 
 

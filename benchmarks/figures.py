@@ -17,7 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.exposition import GPUS_PER_NODE, FleetAtRest, fleet, machine, measure
+from benchmarks.exposition import FleetAtRest, fleet, machine, measure
+from benchmarks.living_fleet import GPUS_PER_NODE
 from collector.api.exposition import Exposition
 from collector.judging.current_figures import Current, Figures
 from weighbridge.contract import Contract, load
