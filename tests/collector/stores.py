@@ -1,6 +1,5 @@
 """A store of each kind, and what tests put into one."""
 
-import hashlib
 import itertools
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -20,19 +19,6 @@ SHARDS = itertools.count()
 
 def tick(wall_us: int) -> bytes:
     return SIGNER.seal(payload_type(EntryKind.TICK), encode(Tick(wall_us=wall_us)))
-
-
-def recursive_root(leaves: list[bytes]) -> bytes:
-    """RFC 9162 section 2.1.1, word by word."""
-    if not leaves:
-        return hashlib.sha256(b"").digest()
-    if len(leaves) == 1:
-        return hashlib.sha256(b"\x00" + leaves[0]).digest()
-    half = 1
-    while half * 2 < len(leaves):
-        half *= 2
-    left, right = recursive_root(leaves[:half]), recursive_root(leaves[half:])
-    return hashlib.sha256(b"\x01" + left + right).digest()
 
 
 def hand_out(store: Store) -> None:

@@ -27,7 +27,8 @@ from tests.collector.postgres_writers import (
     sql,
     writers,
 )
-from tests.collector.stores import Postgres, hand_out, recursive_root, tick
+from tests.collector.stores import Postgres, hand_out, tick
+from tests.weighbridge.rfc_9162 import recursive_root
 from weighbridge.log.entries import EntryKind
 
 

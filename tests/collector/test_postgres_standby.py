@@ -12,7 +12,8 @@ from collector.storage.postgres import lease
 from collector.storage.store import StorageError, Store
 from tests.collector.building import wait_for
 from tests.collector.postgres_server import Server, made_server, running_server
-from tests.collector.stores import Postgres, hand_out, recursive_root, tick
+from tests.collector.stores import Postgres, hand_out, tick
+from tests.weighbridge.rfc_9162 import recursive_root
 
 pytestmark = pytest.mark.slow
 SYNCHRONOUS = "SELECT count(*)::int FROM pg_stat_replication WHERE sync_state = 'sync'"

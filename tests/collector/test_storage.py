@@ -29,7 +29,8 @@ from collector.storage.store import (
 )
 from collector.storage.stores import open_store
 from tests.collector.building import Agent, flip
-from tests.collector.stores import INFO, SIGNER, hand_out, recursive_root, tick
+from tests.collector.stores import INFO, SIGNER, hand_out, tick
+from tests.weighbridge.rfc_9162 import recursive_root
 from weighbridge.log.checkpoint import SIMULATED, sign_head
 from weighbridge.log.entries import EntryKind
 from weighbridge.log.merkle import stored_position

@@ -17,9 +17,9 @@ from tests.collector.stores import (
     Kind,
     Postgres,
     hand_out,
-    recursive_root,
     tick,
 )
+from tests.weighbridge.rfc_9162 import recursive_root
 from weighbridge.audit.portfolio import DAY_US
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Finding, Row, State, Use

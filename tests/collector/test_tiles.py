@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -18,6 +18,7 @@ from tests.collector.building import (
     serving,
     set_config,
 )
+from tests.weighbridge.rfc_9162 import recursive_root
 from weighbridge.log import tiles
 from weighbridge.log.entries import EntryKind, Tick, payload_type
 from weighbridge.wire.report import encode
@@ -49,27 +50,19 @@ def server(tmp_path_factory: pytest.TempPathFactory, leaves: list[bytes]) -> Ite
         yield running
 
 
-def root(leaves: Sequence[bytes]) -> bytes:
-    """RFC 6962, section 2.1, of a power of two of leaves."""
-    if len(leaves) == 1:
-        return hashlib.sha256(b"\x00" + leaves[0]).digest()
-    half = len(leaves) // 2
-    return hashlib.sha256(b"\x01" + root(leaves[:half]) + root(leaves[half:])).digest()
-
-
 def test_tiles_are_the_hashes_that_the_specification_names(
     server: Serving, leaves: list[bytes]
 ) -> None:
     level_0 = server.get("/tile/0/000").body
     assert level_0 == b"".join(hashlib.sha256(b"\x00" + leaf).digest() for leaf in leaves[:256])
     partial = server.get("/tile/0/273.p/112")
-    assert partial.body == b"".join(root([leaf]) for leaf in leaves[273 * 256 : 70_000])
+    assert partial.body == b"".join(recursive_root([leaf]) for leaf in leaves[273 * 256 : 70_000])
     assert partial.headers["Content-Type"] == "application/octet-stream"
     assert "immutable" in partial.headers["Cache-Control"]
     of_tile_7 = server.get("/tile/1/000").body[7 * 32 : 8 * 32]
-    assert of_tile_7 == root(leaves[7 * 256 : 8 * 256])
+    assert of_tile_7 == recursive_root(leaves[7 * 256 : 8 * 256])
     assert len(server.get("/tile/1/001.p/17").body) == 17 * 32
-    assert server.get("/tile/2/000.p/1").body == root(leaves[:65536])
+    assert server.get("/tile/2/000.p/1").body == recursive_root(leaves[:65536])
 
 
 @pytest.mark.parametrize(
@@ -112,7 +105,7 @@ def test_bundles_hold_the_entries_and_their_hashes_are_those_of_the_tile(
     zipped = server.get("/tile/entries/273.p/112", Accept_Encoding="gzip")
     assert zipped.headers["Content-Encoding"] == "gzip"
     assert list(bundled(gzip.decompress(zipped.body))) == leaves[273 * 256 : 70_000]
-    hashed = b"".join(root([leaf]) for leaf in bundled(whole.body))
+    hashed = b"".join(recursive_root([leaf]) for leaf in bundled(whole.body))
     assert hashed == server.get("/tile/0/000").body
 
 

@@ -1,13 +1,12 @@
 """The Merkle tree agrees with an independent recursive reading of RFC 9162, and a changed bit is noticed."""
 
-import hashlib
-from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.weighbridge.rfc_9162 import recursive_path, recursive_root, recursive_subproof
 from weighbridge.log.checkpoint import open_head, sign_head
 from weighbridge.log.merkle import (
     DamagedTree,
@@ -24,45 +23,6 @@ from weighbridge.log.merkle import (
 from weighbridge.wire.signing import SignatureError, Signer
 
 SIGNER = Signer(bytes(range(32)))
-
-
-def recursive_root(leaves: Sequence[bytes]) -> bytes:
-    """RFC 9162 2.1.1, word for word."""
-    if not leaves:
-        return hashlib.sha256(b"").digest()
-    if len(leaves) == 1:
-        return hashlib.sha256(b"\x00" + leaves[0]).digest()
-    split = 1
-    while split * 2 < len(leaves):
-        split *= 2
-    left, right = recursive_root(leaves[:split]), recursive_root(leaves[split:])
-    return hashlib.sha256(b"\x01" + left + right).digest()
-
-
-def recursive_path(index: int, leaves: Sequence[bytes]) -> list[bytes]:
-    """RFC 9162 2.1.3.1, word for word."""
-    if len(leaves) == 1:
-        return []
-    split = 1
-    while split * 2 < len(leaves):
-        split *= 2
-    if index < split:
-        return [*recursive_path(index, leaves[:split]), recursive_root(leaves[split:])]
-    return [*recursive_path(index - split, leaves[split:]), recursive_root(leaves[:split])]
-
-
-def recursive_subproof(size: int, leaves: Sequence[bytes], *, whole: bool) -> list[bytes]:
-    """RFC 9162 2.1.4.1, word for word."""
-    if size == len(leaves):
-        return [] if whole else [recursive_root(leaves)]
-    split = 1
-    while split * 2 < len(leaves):
-        split *= 2
-    if size <= split:
-        inner = recursive_subproof(size, leaves[:split], whole=whole)
-        return [*inner, recursive_root(leaves[split:])]
-    inner = recursive_subproof(size - split, leaves[split:], whole=False)
-    return [*inner, recursive_root(leaves[:split])]
 
 
 class Tree:
