@@ -11,6 +11,7 @@ from collector.storage.postgres.lease import Lease
 from collector.storage.postgres.place import Place, stated
 from collector.storage.postgres.reading import Reading
 from collector.storage.postgres.schema import FENCE, lost, make_partition, partition_of
+from collector.storage.reading import entries
 from collector.storage.store import CorruptStore, StorageError, Substitute
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import EntryKind, stored_hash
@@ -165,11 +166,13 @@ class PostgresLog(Reading):
             raise stated(self._place, error) from error
 
     def _leaving(self, start: int, end: int, substitute: Substitute) -> Iterator[tuple[bytes, int]]:
-        for one in self.read(start, end - start):
+        """Each leaf was held against its hash when it was read."""
+        for index, leaf in enumerate(self.leaves(start, end - start), start):
+            (one,) = entries([leaf], index)
             if one.kind is EntryKind.REPORT:
-                row = substitute(one, self.node(0, one.index).hex())
+                row = substitute(one, stored_hash(leaf).hex())
                 if row is not None:
-                    yield row, one.index
+                    yield row, index
 
     def hand_out(self, head: Head) -> None:
         try:
