@@ -46,14 +46,18 @@ def test_a_lease_ends_when_the_server_says_and_not_before(shard: Postgres) -> No
     sql(shard, "UPDATE lease SET held_until = clock_timestamp() + interval '1 h'")
     with pytest.raises(StoreHeld, match=r"is written by .* process [0-9]+ .*, for 3600 s more"):
         shard.open()
+    assert sql(shard, "SELECT epoch FROM lease") == [(1,)]
     expire(shard)
     shard.open()
+    assert sql(shard, "SELECT epoch FROM lease") == [(2,)]
 
 
 def test_a_lease_that_was_given_back_is_taken_at_once(shard: Postgres) -> None:
     shard.open()
     shard.close()
+    assert sql(shard, "SELECT held_until < clock_timestamp() FROM lease") == [(True,)]
     shard.open()
+    assert sql(shard, "SELECT epoch FROM lease") == [(2,)]
 
 
 @pytest.mark.parametrize("heard", [0, 1])
