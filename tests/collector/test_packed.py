@@ -296,6 +296,17 @@ def test_a_packed_segment_that_is_cut_off_is_not_opened(directory: Path, size: i
         list(FrozenLog(directory / "evidence" / "segments").leaves(0, 1))
 
 
+@pytest.mark.parametrize(
+    ("size", "worth"), [(packed.WORTH_BYTES - 1, False), (packed.WORTH_BYTES, True)]
+)
+def test_a_segment_is_packed_from_a_mebibyte_on(tmp_path: Path, size: int, worth: bool) -> None:
+    path = tmp_path / "any.seg"
+    path.write_bytes(MAGIC.ljust(size, b"\0"))
+    assert packed.worth_packing(path) is worth
+    path.write_bytes(packed.MAGIC.ljust(size, b"\0"))
+    assert packed.worth_packing(path) is False
+
+
 def test_what_cannot_be_packed_stays_as_it_is(directory: Path) -> None:
     path = first_segment(directory)
     flip(path, path.stat().st_size // 2)
