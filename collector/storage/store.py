@@ -20,7 +20,7 @@ from weighbridge.log.merkle import Node
 
 
 class StorageError(StatedError):
-    """The store cannot do this. The message names the file, and the offset where there is one."""
+    """The store cannot do this. The message names the file or shard, and the offset where there is one."""
 
 
 class CorruptStore(StorageError):
@@ -93,7 +93,7 @@ class FindingPage:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What `store.json` says: the log's name, which each of its heads bears under its signature."""
+    """What a store says of itself: the log's name, which each of its heads bears under its signature."""
 
     origin: str
 
