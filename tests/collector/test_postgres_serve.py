@@ -1,9 +1,10 @@
 """A collector over a store in PostgreSQL, as processes: it answers as over an embedded one, and a spare takes over."""
 
+import errno
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from urllib.parse import quote
 
 import pytest
 
+from collector.storage.store import StorageError
+from collector.storage.stores import move, read_log, store_info
 from tests.collector.building import (
     COMMAND,
     CONTRACT,
@@ -103,6 +106,28 @@ def test_a_store_that_was_moved_into_postgresql_says_what_it_said(url: str, tmp_
         directory / "config.toml",
     )
     assert "equal to the byte" in replayed.stdout
+
+
+def test_a_directory_that_cannot_be_given_up_is_not_moved(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One log in two places would go on as two."""
+    directory = make_store(tmp_path / "store")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refuse)
+        with pytest.raises(StorageError, match=r"rename .*/store\.json: Read-only file system"):
+            move(directory, url, lambda _: None)
+    with pytest.raises(StorageError, match="holds no store"):
+        store_info(url)
+    count = move(directory, url, lambda _: None)
+    with closing(read_log(url)) as log:
+        assert log.size == count > 0
+    with pytest.raises(StorageError, match="holds no store"):
+        store_info(f"embedded:{directory}")
+
+
+def refuse(*_: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
 
 
 def test_a_new_store_takes_reports_and_a_restart_answers_as_before(

@@ -14,9 +14,11 @@ from collector.storage.postgres.log import COPY, TYPES
 from collector.storage.postgres.opening import NEW_LOG, making
 from collector.storage.postgres.place import parse_place
 from collector.storage.postgres.schema import VERSION, make_partition, partition_of
+from collector.storage.segments import storage_error
 from collector.storage.store import EvidenceLog, StorageError
 from weighbridge.log.entries import stored_hash
 from weighbridge.log.merkle import Frontier
+from weighbridge.process.files import sync_directory
 
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 MOVED = "store.moved.json"
@@ -44,10 +46,20 @@ def migrate(directory: Path, url: str, progress: Callable[[int], None]) -> int:
             described = (VERSION, SCHEMA, store.info.origin, head.size, head.note)
             connection.execute(NEW_LOG, described)
             _copy_derived(directory / "index.sqlite", connection)
-        (directory / "store.json").rename(directory / MOVED)
+            _give_up(directory)
         return head.size
     finally:
         store.close()
+
+
+def _give_up(directory: Path) -> None:
+    """Before the shard is a store: whenever this process is killed, nobody goes on with one log in two places."""
+    path = directory / "store.json"
+    try:
+        path.rename(directory / MOVED)
+        sync_directory(directory)
+    except OSError as error:
+        raise storage_error("rename", path, error) from error
 
 
 def _copy_log(
