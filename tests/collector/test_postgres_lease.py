@@ -10,6 +10,7 @@ from collector.storage.postgres import lease
 from collector.storage.postgres.place import parse_place
 from collector.storage.postgres.schema import make_derived, open_engine
 from collector.storage.store import (
+    Accepted,
     ChainKey,
     Indexed,
     StorageError,
@@ -136,6 +137,7 @@ def test_a_writer_that_the_lease_does_not_know_is_waited_for(shard: Postgres) ->
     shard.open()
 
 
+CHAIN = ChainKey("k", "c", "s")
 END_ALL = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE application_name LIKE 'weighbridge {shard} %' AND pid != pg_backend_pid()
@@ -178,6 +180,30 @@ def test_reports_that_cannot_leave_for_want_of_a_server_are_an_error_that_names_
     with pytest.raises(StorageError, match=f"shard {shard.shard} of .*(terminat|closed)"):
         store.log.let_go(substitute)
     assert list(store.log.leaves(0, 9)) == leaves
+
+
+def test_a_query_that_the_server_refuses_is_an_error_that_names_the_shard(shard: Postgres) -> None:
+    """Whether it reads the log, its hashes, the index or the ledger."""
+    store = shard.open()
+    store.log.append([tick(0)])
+    store.index.record(
+        [of_report := Indexed(0, EntryKind.REPORT, CHAIN, Accepted(1, "ab" * 32, 0, 0))]
+    )
+    store.index.flush()
+    reads: list[tuple[str, Callable[[], object]]] = [
+        ("entries", lambda: list(store.log.leaves(0, 1))),
+        ("entries", lambda: store.log.node(0, 0)),
+        ("reports", lambda: store.index.find(CHAIN, 1)),
+        ("rows", lambda: list(store.ledger.rows("lease", 0, 1))),
+        ("snapshots", store.ledger.snapshots),
+    ]
+    for table, look in reads:
+        look()
+        sql(shard, f"ALTER TABLE {table} RENAME TO hidden")
+        with pytest.raises(StorageError, match=f"shard {shard.shard} of "):
+            look()
+        sql(shard, f"ALTER TABLE hidden RENAME TO {table}")
+    assert of_report.accepted == store.index.find(CHAIN, 1)
 
 
 def test_an_append_of_which_nobody_was_told_is_taken_back_by_the_next(shard: Postgres) -> None:

@@ -126,6 +126,13 @@ def test_a_directory_that_cannot_be_given_up_is_not_moved(
         store_info(f"embedded:{directory}")
 
 
+def test_what_is_no_shard_is_not_read(url: str) -> None:
+    """And no connection is left behind."""
+    for opened in (read_log, store_info):
+        with pytest.raises(StorageError, match="holds no store"):
+            opened(url)
+
+
 def refuse(*_: object) -> None:
     raise OSError(errno.EROFS, "Read-only file system")
 

@@ -1,7 +1,7 @@
 """A shard as it is read: by the process that writes it, and by others beside that."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import psycopg
 from sqlalchemy import Engine
@@ -83,7 +83,10 @@ class ReadingLog(Reading):
         """Raises StorageError."""
         place = parse_place(url)
         self._engine = open_engine(place, READER, None)
-        super().__init__(place, self._engine)
+        with ExitStack() as undo:
+            undo.callback(self._engine.dispose)
+            super().__init__(place, self._engine)
+            undo.pop_all()
 
     def append(self, leaves: Sequence[bytes]) -> int:
         raise StorageError(f"{self._place} is only read; {len(leaves)} leaves are not kept")

@@ -77,9 +77,11 @@ def open_engine(place: Place, name: str, mine: Callable[[], tuple[int, str]] | N
         if writes and (mine is None or not connection.exec_driver_sql(FENCE, mine()).first()):
             raise lost(place)
 
-    def state(context: ExceptionContext) -> None:
-        if not isinstance(context.original_exception, StorageError):
-            context.chained_exception = stated(place, context.original_exception)
+    def state(context: ExceptionContext) -> StorageError | None:
+        """Not of a connection that is only tried: for that another one is made."""
+        error = context.original_exception
+        untold = context.is_pre_ping or isinstance(error, StorageError)
+        return None if untold else stated(place, error)
 
     event.listen(engine, "begin", fence)
     event.listen(engine, "handle_error", state)
