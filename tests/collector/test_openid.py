@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 from collector.api import openid
 from collector.api.access import Grant, Role, token_hash
 from collector.api.openid import (
+    ASKED_AT_ONCE,
     DISCOVERED_SECONDS,
     LEEWAY_SECONDS,
     MOST_WAITING,
@@ -70,6 +71,7 @@ class Scripted:
         """What else it publishes of itself."""
         self.published_keys: Any = None
         self.discovered = 0
+        self.asked: Callable[[None], Awaitable[None]] | None = None
         self.speaks = asyncio.Event()
         self.speaks.set()
 
@@ -84,6 +86,9 @@ class Scripted:
 
     async def token(self, request: web.Request) -> web.Response:
         self.sent = dict(await request.post())
+        if self.asked is not None:
+            await self.asked(None)
+        await self.speaks.wait()
         signed = jwt.encode(self.header, self.claims, self.key, [self.header["alg"]])
         if self.unsigned:
             claims = signed.split(".")[1]
@@ -342,6 +347,20 @@ async def test_what_a_provider_says_of_itself_is_asked_for_again_after_a_while(w
     end_s = SILENT_SECONDS + DISCOVERED_SECONDS
     found += [await asked_at(at_s) for at_s in (SILENT_SECONDS, end_s - 0.1, end_s)]
     assert found == [1, 0, 1, 0, 1]
+
+
+async def test_so_many_questions_are_under_way_at_a_time(way: Way) -> None:
+    asked, begun = asyncio.Queue[None](), way.provider.answered(way.answer, way.cookie)
+    way.scripted.asked = asked.put
+    way.scripted.speaks.clear()
+    ends = [asyncio.create_task(way.provider.finish(begun, "c")) for _ in range(ASKED_AT_ONCE + 1)]
+    for _ in range(ASKED_AT_ONCE):
+        await asked.get()
+    async with aiohttp.ClientSession() as later, later.get(f"{way.scripted.issuer}/keys") as keys:
+        assert keys.status == 200
+    assert asked.empty(), "one more would have come before what was asked later"
+    way.scripted.speaks.set()
+    assert [one.bearer.grants for one in await asyncio.gather(*ends)] == [LESSEE] * len(ends)
 
 
 async def test_a_provider_that_fails_is_silent(way: Way) -> None:
